@@ -1,0 +1,285 @@
+"""The contract of a method: what the suite gives to it, and what it must be able to do.
+
+A method is an ``nn.Module`` with a pydantic ``Config``, a list of training ``Stage``s and the one
+capability that its track asks for (``Editor``, ``Inverter``, ``Discoverer``,
+``ConditionalGenerator`` or ``Representer``). Everything else - loop, device, precision, moving
+averages, checkpoints, resume, guards, progress and logs - belongs to the suite.
+
+Images are float32 tensors in [-1, 1], N x C x H x W; attributes are float32, N x A.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from baselines.randomness import Draws
+
+
+class MethodConfig(BaseModel):
+    """Base of every method's configuration: frozen, and unknown fields are an error.
+
+    The defaults are the paper's own settings (or those of the released code, where they differ).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """The attributes of a dataset, in the order of its columns.
+
+    Attributes:
+        names: One name for each column.
+        exclusive: Groups of names of which exactly one is set, such as hair colours.
+    """
+
+    names: tuple[str, ...]
+    exclusive: tuple[tuple[str, ...], ...] = ()
+
+
+class ImageSet(Protocol):
+    """Images with attributes that can be read in any order."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (N, C, H, W) in [-1, 1] and attributes (N, A) of int64 ``indices`` (N,)."""
+        ...
+
+
+class FeatureExtractor(Protocol):
+    """A frozen feature network; ``bench.extractors`` holds those of the suite."""
+
+    name: str
+    sha256: str
+    layers: tuple[str, ...]
+
+    def feature_maps(self, images: Tensor, layers: Sequence[str] | None = None) -> list[Tensor]:
+        """Feature maps of the named layers at the images' own size, differentiable."""
+        ...
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """One vector (N, D) for each image, at the network's canonical input size."""
+        ...
+
+
+class LatentGenerator(Protocol):
+    """A pretrained generator with an intermediate latent space (StyleGAN2's W)."""
+
+    z_dim: int
+    w_dim: int
+    num_ws: int
+    img_resolution: int
+    sha256: str
+
+    @property
+    def mapping(self) -> Callable[..., Tensor]:
+        """z (N, z_dim) -> ws (N, num_ws, w_dim)."""
+        ...
+
+    @property
+    def synthesis(self) -> Callable[..., Tensor]:
+        """ws (N, num_ws, w_dim), ``noise_mode="const"|"random"|"none"`` -> images."""
+        ...
+
+
+@dataclass
+class TrainingData:
+    """What a method sees of the dataset it is run on.
+
+    Attributes:
+        train: The training images with their attributes.
+        attributes: Names and exclusive groups of the attributes.
+        size: Height and width of the images in pixels.
+        channels: Colour channels of the images.
+        generator: The pretrained generator of the dataset, or None.
+        pairs: Pairs of equal attributes and different identity, or None.
+        extractor: Loads a feature extractor by its catalog name, on the run's device.
+    """
+
+    train: ImageSet
+    attributes: Attributes
+    size: int
+    channels: int
+    generator: Any = None
+    pairs: ImageSet | None = None
+    extractor: Callable[[str], Any] | None = None
+
+
+@dataclass
+class Batch:
+    """What one training step may use.
+
+    Attributes:
+        step: The step's number within its stage, from 0.
+        draws: Random numbers that are a function of (seed, stage, step).
+        images: (N, C, H, W), or None where the stage asks for no images (``batch_size`` 0).
+        attributes: (N, A), or None likewise.
+        indices: int64 (N,), the images' places in the training set, or None likewise.
+    """
+
+    step: int
+    draws: Draws
+    images: Tensor | None = None
+    attributes: Tensor | None = None
+    indices: Tensor | None = None
+
+
+@dataclass
+class Average:
+    """An exponential moving average that the trainer keeps: ``target`` follows ``source``.
+
+    Attributes:
+        source: The trained module.
+        target: A module of the same shape, part of the method, so that it is saved with it.
+        decay: From the number of the step just done to the decay in [0, 1].
+    """
+
+    source: nn.Module
+    target: nn.Module
+    decay: Callable[[int], float]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Move the target's parameters towards the source's; buffers are copied."""
+        decay = self.decay(step)
+        followed = [p for p in self.target.parameters()]
+        torch._foreach_lerp_(followed, list(self.source.parameters()), 1.0 - decay)
+        for old, new in zip(self.target.buffers(), self.source.buffers(), strict=True):
+            old.copy_(new)
+
+
+class Stage(ABC):
+    """One training stage: a name, a number of steps, its optimisers, and one step.
+
+    All state that must survive an interruption stands in the method's parameters and buffers and
+    in the optimisers; whatever else a stage keeps has to be a function of those and of the step.
+
+    Attributes:
+        name: Short, unique within the method; part of the seed of the stage's draws.
+        steps: How many steps the stage takes.
+        batch_size: How many training images each process gets for a step; 0 for none.
+        optimizers: By name; saved and restored by the trainer.
+        averages: Moving averages that the trainer updates after each step.
+    """
+
+    name: str
+    steps: int
+    batch_size: int = 0
+
+    def __init__(self) -> None:
+        self.optimizers: Mapping[str, torch.optim.Optimizer] = {}
+        self.averages: Sequence[Average] = ()
+
+    @abstractmethod
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        """Take one step and return its losses by name (scalar tensors)."""
+
+    def collapsed(self) -> str | None:
+        """Why training cannot recover (all samples equal, say), or None; asked at checkpoints."""
+        return None
+
+
+class Method(nn.Module):
+    """Base of every method under test.
+
+    Attributes:
+        Config: The method's configuration; its defaults are the paper's.
+        presets: What the presets ``smoke`` and ``small`` change.
+        track: The name of the track that evaluates it.
+    """
+
+    Config: ClassVar[type[MethodConfig]] = MethodConfig
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    track: ClassVar[str]
+
+    def __init__(self, config: MethodConfig, data: TrainingData) -> None:
+        super().__init__()
+
+    def stages(self, data: TrainingData) -> Iterator[Stage]:
+        """The training stages in order; none by default (closed-form methods)."""
+        return iter(())
+
+    @classmethod
+    def configure(cls, preset: str, overrides: Mapping[str, Any] | None = None) -> MethodConfig:
+        """The configuration of a preset with overrides on top; ``paper`` changes nothing.
+
+        Raises:
+            pydantic.ValidationError: An override is unknown or out of range.
+        """
+        return cls.Config.model_validate({**cls.presets.get(preset, {}), **(overrides or {})})
+
+
+class Discoverer(Method):
+    """Finds directions in a generator's W+ space (track ``discovery``)."""
+
+    track: ClassVar[str] = "discovery"
+    num_directions: int
+
+    @abstractmethod
+    def shift(self, ws: Tensor, direction: Tensor | int, step: Tensor | float) -> Tensor:
+        """Move codes along a direction.
+
+        Args:
+            ws: (N, L, D) codes of the generator.
+            direction: One index for all codes, or int64 (N,).
+            step: One step for all codes, or float (N,); may be negative.
+
+        Returns:
+            (N, L, D), the moved codes.
+        """
+
+
+class Editor(Method):
+    """Changes binary attributes of given images (track ``editing``)."""
+
+    track: ClassVar[str] = "editing"
+
+    @abstractmethod
+    def edit(self, images: Tensor, source: Tensor, target: Tensor) -> Tensor:
+        """Images (N, C, H, W) with attributes ``source`` (N, A) -> images with ``target``."""
+
+
+class Inverter(Method):
+    """Encodes images into a generator's latent space (track ``reconstruction``)."""
+
+    track: ClassVar[str] = "reconstruction"
+
+    @abstractmethod
+    def encode(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) -> latents (N, ...)."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """Latents (N, ...) -> images (N, C, H, W)."""
+
+    @abstractmethod
+    def sample(self, count: int, draws: Draws) -> Tensor:
+        """``count`` generated images (N, C, H, W)."""
+
+
+class ConditionalGenerator(Method):
+    """Generates images for given labels (track ``conditional``)."""
+
+    track: ClassVar[str] = "conditional"
+
+    @abstractmethod
+    def sample(self, labels: Tensor, draws: Draws) -> Tensor:
+        """Labels (N, A) -> images (N, C, H, W), stochastic through ``draws``."""
+
+
+class Representer(Method):
+    """Maps images to codes that should separate the factors (track ``disentanglement``)."""
+
+    track: ClassVar[str] = "disentanglement"
+
+    @abstractmethod
+    def represent(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) -> codes (N, K)."""

@@ -1,0 +1,1 @@
+"""The program: command line, catalog, runs, training loop, datasets, generators and tracks."""
