@@ -1,0 +1,159 @@
+"""What there is to run: names of methods, datasets, generators, extractors and so on.
+
+The catalog is data: ``catalog.toml`` beside this file leads from a name to ``"module:object"``,
+which is imported only when it is used, so that listing never imports torch. Other packages add
+names through entry points in the groups ``bench.methods``, ``bench.datasets``,
+``bench.generators``, ``bench.extractors``, ``bench.metrics`` and ``bench.tracks``;
+``package.module:Class`` works in place of any name.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import tomllib
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError, UnknownName
+
+KINDS = ("methods", "datasets", "generators", "extractors", "predictors", "metrics", "tracks")
+
+
+class PluginWarning(UserWarning):
+    """An entry point of another package that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the catalog.
+
+    Attributes:
+        name: What users type.
+        target: ``"module:object"``.
+        title: One line for lists.
+        track: The track of a method or metric.
+        paper: Where it is from.
+        needs: What has to be there first, for people.
+        aliases: Other names of the same thing.
+        generator: The default generator of a dataset.
+        predictor: The default predictor of a dataset.
+        distribution: The package that brought the line in; empty for ours.
+    """
+
+    name: str
+    target: str
+    title: str = ""
+    track: str = ""
+    paper: str = ""
+    needs: str = ""
+    aliases: tuple[str, ...] = ()
+    generator: str = ""
+    predictor: str = ""
+    distribution: str = ""
+
+    def load(self) -> Any:
+        """Import the module and return the object.
+
+        Raises:
+            BenchError: The module cannot be imported or has no such object.
+        """
+        return _load(self)
+
+
+def entries(kind: str) -> tuple[Entry, ...]:
+    """All entries of a kind, ours first, then those of other packages, each by name.
+
+    Args:
+        kind: One of ``KINDS``.
+    """
+    if kind not in KINDS:
+        raise UnknownName("kind of thing", kind, KINDS)
+    return _built_in(kind) + _plugins(kind)
+
+
+def lookup(kind: str, name: str) -> Entry:
+    """The entry of a name, an alias or a ``package.module:Class`` path.
+
+    Raises:
+        UnknownName: There is none; the message holds the nearest names.
+    """
+    known = entries(kind)
+    for entry in known:
+        if name == entry.name or name in entry.aliases:
+            return entry
+    if ":" in name:
+        return Entry(name, name)
+    names = [name for entry in known for name in (entry.name, *entry.aliases)]
+    raise UnknownName(kind.removesuffix("s"), name, names, f"`bench list {kind}` shows them all.")
+
+
+def _load(entry: Entry) -> Any:
+    module_name, _, path = entry.target.partition(":")
+    source = f" (from the package {entry.distribution})" if entry.distribution else ""
+    if entry.name == entry.target:
+        _allow_current_folder()
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, SyntaxError) as error:
+        raise BenchError(f"{entry.name}{source} cannot be imported: {error}.") from error
+    except AttributeError as error:
+        message = f"{entry.name}{source} cannot be loaded: {error}."
+        raise BenchError(message) from error
+    return found
+
+
+def _allow_current_folder() -> None:
+    """Let ``my_module:MyMethod`` name a file of the current folder, as ``python -m`` does."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+
+
+@cache
+def _built_in(kind: str) -> tuple[Entry, ...]:
+    lines = _table().get(kind, {})
+    return tuple(
+        Entry(name=name, **{**line, "aliases": tuple(line.get("aliases", ()))})
+        for name, line in lines.items()
+    )
+
+
+@cache
+def _table() -> dict[str, dict[str, dict[str, Any]]]:
+    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+
+
+@cache
+def _plugins(kind: str) -> tuple[Entry, ...]:
+    taken = {name for entry in _built_in(kind) for name in (entry.name, *entry.aliases)}
+    found: dict[str, Entry] = {}
+    for point in sorted(entry_points(group=f"bench.{kind}"), key=lambda point: point.name):
+        package = point.dist.name if point.dist else "unknown"
+        fault = _fault(point.value) or (
+            "its name is taken" if point.name in taken | found.keys() else ""
+        )
+        if fault:
+            message = f"The plugin {point.name!r} of the package {package} is left out: {fault}."
+            warnings.warn(message, PluginWarning, stacklevel=2)
+        else:
+            title = f"From the package {package}"
+            found[point.name] = Entry(point.name, point.value, title, distribution=package)
+    return tuple(found.values())
+
+
+def _fault(target: str) -> str:
+    """What is wrong with a plugin's target, as far as it shows without importing it."""
+    module, _, path = target.partition(":")
+    parts = (*module.split("."), *path.split("."))
+    if not all(part.isidentifier() for part in parts):
+        return f"{target!r} is not of the form package.module:object"
+    if importlib.util.find_spec(parts[0]) is None:
+        return f"there is no module {parts[0]!r}"
+    return ""
