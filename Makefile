@@ -1,0 +1,41 @@
+# The README's commands. PYTHON may name another interpreter: make setup PYTHON=python3.12
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: setup demo test check format smoke
+
+setup: $(INSTALLED)
+
+demo: setup
+	$(BIN)/bench run --method contrafeat --dataset shapes3d
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+format: setup
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# A few steps of every method, into a folder that is removed afterwards.
+smoke: setup
+	@set -e; out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
+	for method in $$($(BIN)/bench list methods); do \
+		echo "== smoke run of $$method"; \
+		$(BIN)/bench run --method $$method --dataset shapes3d --preset smoke --out "$$out"; \
+	done
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; name one with make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+
+# A torch of the tested version that is already in .venv, such as a CPU build, stays.
+$(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --editable ".[dev]" --constraint constraints.txt
+	touch $@
