@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,21 +33,24 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     # The name's ending stays, since writers of pictures choose the format by it.
     temporary = path.with_name(f"{PARTIAL}{secrets.token_hex(4)}-{path.name}")
-    with _disk_full_explained(path):
+    with disk_full_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
-            _sync(temporary)
+            sync(temporary)
             temporary.replace(path)
-            _sync(path.parent)
+            sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Remove what a kill left of unfinished files; for the owner of the folder only."""
-    for leftover in folder.rglob(f"{PARTIAL}*"):
-        leftover.unlink(missing_ok=True)
+    """Remove what a kill left of unfinished files and folders; for the folder's owner only."""
+    for leftover in list(folder.rglob(f"{PARTIAL}*")):
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -67,12 +70,18 @@ def append_json(path: Path, record: Any) -> None:
     A kill can leave half a line at the end; the next record then starts on a line of its own.
     """
     line = (json.dumps(record, ensure_ascii=False) + "\n").encode()
-    with _disk_full_explained(path):
+    with disk_full_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b") as stream:
             if stream.tell() and not _ends_a_line(stream):
                 line = b"\n" + line
             stream.write(line)
+
+
+def write_json_lines(path: Path, records: Iterable[Any]) -> None:
+    """Write records as JSON lines, whole."""
+    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    write_bytes(path, lines.encode())
 
 
 def read_json_lines(path: Path) -> list[Any]:
@@ -101,7 +110,8 @@ def _ends_a_line(stream: Any) -> bool:
 
 
 @contextmanager
-def _disk_full_explained(path: Path) -> Iterator[None]:
+def disk_full_explained(path: Path) -> Iterator[None]:
+    """Turn "no room" errors of any library into ``DiskFull``."""
     try:
         yield
     except Exception as error:
@@ -123,7 +133,8 @@ def _for_want_of_room(error: Exception, folder: Path) -> bool:
     return isinstance(error, RuntimeError) and shutil.disk_usage(folder).free < _BLOCK
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make a file's contents, or a folder's entries, survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,0 +1,129 @@
+"""The directory of one run: what it holds, who may write to it, and whether the run is over."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from bench.errors import BenchError, Locked
+from bench.files import append_json, remove_partial_files, write_bytes, write_json
+from bench.spec import RunSpec
+from leaderboard.schema import Result
+from leaderboard.store import RESULT_NAME, BrokenRecord, read_result
+
+_LOCK, _OWNER = ".lock", ".owner"
+
+
+class RunDirectory:
+    """``runs/<track>/<dataset>/<method>/<preset>-s<seed>-<hash>/`` with everything of one run.
+
+    It holds ``spec.json``, ``provenance.json``, ``log.jsonl``, ``checkpoint/``, ``result.json``
+    and ``figures/``. Only the holder of ``lock()`` may write.
+
+    Attributes:
+        path: The directory; it is made by ``lock``.
+        spec: The run's specification.
+    """
+
+    def __init__(self, root: Path, spec: RunSpec) -> None:
+        self.path = root / spec.folder
+        self.spec = spec
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Own the directory; the lock ends with the process, however that ends.
+
+        Raises:
+            Locked: Another process works on the run; the message names its process id.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / _LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            message = f"Process {self._owner()} works on this run ({self.path}); wait for it."
+            raise Locked(message) from error
+        try:
+            (self.path / _OWNER).write_text(str(os.getpid()))
+            remove_partial_files(self.path)
+            yield
+        finally:
+            (self.path / _OWNER).unlink(missing_ok=True)
+            lock.release()
+
+    def open(self) -> None:
+        """Write ``spec.json`` where it is absent and check it where it is present.
+
+        Raises:
+            BenchError: The directory belongs to another specification.
+        """
+        path = self.path / "spec.json"
+        if not path.exists():
+            write_json(path, self.spec.model_dump(mode="json"))
+        elif RunSpec.model_validate_json(path.read_bytes()).hash != self.spec.hash:
+            raise BenchError(f"{path} is of another run; use --force to start over.")
+
+    def clear(self) -> None:
+        """Remove everything that the run has made, so that it starts from nothing."""
+        for item in self.path.iterdir() if self.path.exists() else ():
+            if item.is_dir():
+                shutil.rmtree(item)
+            elif item.name not in (_LOCK, _OWNER):
+                item.unlink()
+
+    def result(self) -> Result | None:
+        """The result that the run ended with, or None if it has not ended.
+
+        A failed run counts as not ended: the fault may be gone, and the next call goes on from
+        its last checkpoint.
+
+        Raises:
+            BenchError: ``result.json`` is broken.
+        """
+        path = self.path / RESULT_NAME
+        if not path.exists():
+            return None
+        try:
+            result = read_result(path)
+        except BrokenRecord as error:
+            raise BenchError(f"{error} Use --force to start over.") from error
+        return None if result.status == "failed" else result
+
+    def write_result(self, result: Result) -> None:
+        """Write ``result.json``, which ends the run."""
+        write_bytes(self.path / RESULT_NAME, (result.model_dump_json(indent=2) + "\n").encode())
+
+    def check_provenance(self, provenance: Mapping[str, Any]) -> None:
+        """Write ``provenance.json``; on a run that goes on, its inputs have to be the same.
+
+        Raises:
+            BenchError: The dataset or some weights changed since the run was started.
+        """
+        path = self.path / "provenance.json"
+        if path.exists():
+            before = json.loads(path.read_bytes())
+            for key in ("dataset", "weights"):
+                if before.get(key) != provenance.get(key):
+                    raise BenchError(
+                        f"The {key} of {self.path} changed since the run was started; "
+                        "use --force to start over."
+                    )
+        write_json(path, provenance)
+
+    def log(self, event: str, **fields: Any) -> None:
+        """Append one record to ``log.jsonl``."""
+        append_json(self.path / "log.jsonl", {"event": event, "time": time.time(), **fields})
+
+    def _owner(self) -> str:
+        try:
+            return (self.path / _OWNER).read_text() or "(unknown)"
+        except OSError:
+            return "(unknown)"
