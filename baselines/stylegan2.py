@@ -1,0 +1,218 @@
+"""Training of StyleGAN2 itself, for the pretrained generators that other methods work on.
+
+Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (CVPR 2020), with the losses,
+the lazy regularisation and the moving average of stylegan2-ada-pytorch (without its augmentation).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from baselines.base import Average, Batch, Method, MethodConfig, Stage, TrainingData
+from baselines.nets import stylegan2_loss as losses
+from baselines.nets.stylegan2 import Generator
+from baselines.nets.stylegan2_discriminator import Discriminator
+
+
+class StyleGAN2Config(MethodConfig):
+    """Settings of stylegan2-ada-pytorch's ``paper256``; widths are for ``channel_base // r``."""
+
+    images: int = Field(25_000_000, gt=0, description="Training length, in real images shown.")
+    batch_size: int = Field(64, gt=0, description="Images of one step, for each process.")
+    z_dim: int = 512
+    w_dim: int = 512
+    mapping_layers: int = 8
+    channel_base: int = 16384
+    channel_max: int = 512
+    learning_rate: float = 0.0025
+    r1_gamma: float = 1.0
+    r1_interval: int = 16
+    path_length_weight: float = 2.0
+    path_length_interval: int = 4
+    path_length_shrink: int = 2
+    style_mixing: float = 0.9
+    ema_images: int = Field(20_000, description="Half-life of the moving average, in images.")
+    ema_rampup: float | None = Field(None, description="Cap of it, as a share of images seen.")
+    minibatch_std_group: int = 8
+
+
+class StyleGAN2(Method):
+    """An unconditional generator and discriminator; ``generator_ema`` is the one to keep."""
+
+    Config = StyleGAN2Config
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        # About 0.7 million parameters: what two CPU cores can train on 64 x 64 in two hours.
+        "small": {
+            "images": 240_000,
+            "batch_size": 32,
+            "z_dim": 64,
+            "w_dim": 64,
+            "mapping_layers": 2,
+            "channel_base": 1024,
+            "channel_max": 128,
+            "r1_gamma": 0.1,
+            "ema_images": 10_000,
+            "ema_rampup": 0.05,
+            "minibatch_std_group": 4,
+        },
+        "smoke": {
+            "images": 24,
+            "batch_size": 8,
+            "z_dim": 16,
+            "w_dim": 16,
+            "mapping_layers": 2,
+            "channel_base": 256,
+            "channel_max": 16,
+            "minibatch_std_group": 4,
+        },
+    }
+    path_length_mean: Tensor
+
+    def __init__(self, config: StyleGAN2Config, data: TrainingData) -> None:
+        super().__init__(config, data)
+        self.config = config
+        widths = {"channel_base": config.channel_base, "channel_max": config.channel_max}
+        self.generator = Generator(
+            config.z_dim,
+            0,
+            config.w_dim,
+            data.size,
+            data.channels,
+            mapping_kwargs={"num_layers": config.mapping_layers},
+            synthesis_kwargs=widths,
+        )
+        self.discriminator = Discriminator(
+            0,
+            data.size,
+            data.channels,
+            epilogue_kwargs={"mbstd_group_size": config.minibatch_std_group},
+            **widths,
+        )
+        self.generator_ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.register_buffer("path_length_mean", torch.zeros(()))
+        self.to(memory_format=torch.channels_last)
+
+    def stages(self, data: TrainingData) -> Iterator[Stage]:
+        yield AdversarialStage(self)
+
+
+class AdversarialStage(Stage):
+    """Alternating updates; each regulariser runs every few steps with its weight multiplied."""
+
+    name = "adversarial"
+
+    def __init__(self, method: StyleGAN2) -> None:
+        super().__init__()
+        self.method, self.config = method, method.config
+        self.batch_size = method.config.batch_size
+        self.steps = max(1, method.config.images // method.config.batch_size)
+        self.generator_optimizer = _lazy_adam(
+            method.generator.parameters(),
+            self.config.learning_rate,
+            self.config.path_length_interval,
+        )
+        self.discriminator_optimizer = _lazy_adam(
+            method.discriminator.parameters(), self.config.learning_rate, self.config.r1_interval
+        )
+        self.optimizers = {
+            "generator": self.generator_optimizer,
+            "discriminator": self.discriminator_optimizer,
+        }
+        self.averages = [Average(method.generator, method.generator_ema, self._ema_decay)]
+
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        assert batch.images is not None
+        images = batch.images.contiguous(memory_format=torch.channels_last)
+        report = {"generator": self._update_generator(batch)}
+        if batch.step % self.config.path_length_interval == 0 and self.config.path_length_weight:
+            report["path_length"] = self._regularize_generator(batch)
+        report["discriminator"] = self._update_discriminator(batch, images)
+        if batch.step % self.config.r1_interval == 0 and self.config.r1_gamma:
+            report["r1"] = self._regularize_discriminator(images)
+        return report
+
+    def collapsed(self) -> str | None:
+        """All samples of the averaged generator equal: its latents have lost their effect."""
+        generator = self.method.generator_ema
+        rows = torch.arange(8, device=self.method.path_length_mean.device)[:, None]
+        z = torch.sin(rows * torch.arange(1, generator.z_dim + 1, device=rows.device) * 1.7)
+        with torch.no_grad():
+            spread = generator(z).std(dim=0).mean().item()
+        return None if spread > 1e-4 else f"all samples are the same picture (spread {spread:.1e})"
+
+    def _update_generator(self, batch: Batch) -> Tensor:
+        self.method.discriminator.requires_grad_(False)
+        fake, _ = self._generate(batch, "generator", self.batch_size)
+        loss = losses.generator_loss(self.method.discriminator(fake))
+        _minimize(loss, self.generator_optimizer)
+        self.method.discriminator.requires_grad_(True)
+        return loss.detach()
+
+    def _regularize_generator(self, batch: Batch) -> Tensor:
+        count = max(1, self.batch_size // self.config.path_length_shrink)
+        fake, ws = self._generate(batch, "path_length", count)
+        lengths = losses.path_lengths(fake, ws, torch.randn_like(fake))
+        penalty, mean = losses.path_length_penalty(lengths, self.method.path_length_mean)
+        self.method.path_length_mean.copy_(mean.detach())
+        weight = self.config.path_length_weight * self.config.path_length_interval
+        _minimize(penalty.mean() * weight, self.generator_optimizer)
+        return penalty.detach().mean()
+
+    def _update_discriminator(self, batch: Batch, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            fake, _ = self._generate(batch, "discriminator", self.batch_size)
+        discriminator = self.method.discriminator
+        loss = losses.discriminator_loss(discriminator(fake), discriminator(images))
+        _minimize(loss, self.discriminator_optimizer)
+        return loss.detach()
+
+    def _regularize_discriminator(self, images: Tensor) -> Tensor:
+        images = images.detach().requires_grad_(True)
+        penalty = losses.r1_penalty(self.method.discriminator(images), images)
+        weight = self.config.r1_gamma / 2 * self.config.r1_interval
+        _minimize(penalty.mean() * weight, self.discriminator_optimizer)
+        return penalty.detach().mean()
+
+    def _generate(self, batch: Batch, purpose: str, count: int) -> tuple[Tensor, Tensor]:
+        generator = self.method.generator
+        ws = generator.mapping(batch.draws.normal(purpose, count, generator.z_dim))
+        mixed, where = batch.draws.uniform(f"{purpose}/mixing", 1, 2)[0].tolist()
+        if mixed < self.config.style_mixing:
+            cutoff = 1 + int(where * (generator.num_ws - 1))
+            other = generator.mapping(
+                batch.draws.normal(f"{purpose}/mixed", count, generator.z_dim)
+            )
+            ws = torch.cat([ws[:, :cutoff], other[:, cutoff:]], dim=1)
+        return generator.synthesis(ws, noise_mode="random"), ws
+
+    def _ema_decay(self, step: int) -> float:
+        half_life = float(self.config.ema_images)
+        if self.config.ema_rampup is not None:
+            half_life = min(half_life, (step + 1) * self.batch_size * self.config.ema_rampup)
+        return float(0.5 ** (self.batch_size / max(half_life, 1e-8)))
+
+
+def _lazy_adam(
+    parameters: Iterable[nn.Parameter], learning_rate: float, interval: int
+) -> torch.optim.Adam:
+    """Adam with the correction for a regulariser that runs in a step of its own."""
+    ratio = interval / (interval + 1)
+    return torch.optim.Adam(
+        parameters, lr=learning_rate * ratio, betas=(0.0, 0.99**ratio), eps=1e-8
+    )
+
+
+def _minimize(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                torch.nan_to_num_(parameter.grad, nan=0.0, posinf=1e5, neginf=-1e5)
+    optimizer.step()

@@ -1,0 +1,112 @@
+"""Training checkpoints: a folder that is either whole or absent.
+
+``model.safetensors`` holds the method's parameters and buffers, ``state.pt`` the position and the
+optimisers (plain containers and tensors; read with ``weights_only``). The folder is written beside
+its place and renamed, and the checkpoint before it is removed only then.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from bench.errors import BenchError
+from bench.files import PARTIAL, disk_full_explained, sync
+
+_MODEL, _STATE = "model.safetensors", "state.pt"
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where training stands.
+
+    Attributes:
+        stage: Number of the stage, from 0; the number of stages when all are done.
+        step: Steps done within the stage.
+        total: Steps done in all stages.
+        seconds: Time spent in training so far, in all sessions.
+    """
+
+    stage: int = 0
+    step: int = 0
+    total: int = 0
+    seconds: float = 0.0
+
+
+def save(
+    folder: Path,
+    method: nn.Module,
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    position: Position,
+) -> None:
+    """Write a checkpoint below ``folder`` and remove the one before it.
+
+    Raises:
+        BenchError: The disk is full; the checkpoint before is kept.
+    """
+    target = folder / f"{position.stage:02d}-{position.step:08d}"
+    if target.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{PARTIAL}{target.name}"
+    shutil.rmtree(partial, ignore_errors=True)
+    state = {
+        "position": vars(position),
+        "optimizers": {name: value.state_dict() for name, value in optimizers.items()},
+    }
+    try:
+        with disk_full_explained(target):
+            partial.mkdir()
+            save_file(_tensors(method), partial / _MODEL)
+            torch.save(state, partial / _STATE)
+            for name in (_MODEL, _STATE, "."):
+                sync(partial / name)
+            partial.rename(target)
+            sync(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    for old in _complete(folder):
+        if old != target:
+            shutil.rmtree(old)
+
+
+def load(folder: Path, method: nn.Module) -> tuple[Position, dict[str, Any]] | None:
+    """Restore the newest checkpoint below ``folder`` into the method.
+
+    Returns:
+        The position and the optimisers' states by name, or None where there is no checkpoint.
+
+    Raises:
+        BenchError: The checkpoint cannot be read or belongs to another configuration.
+    """
+    found = _complete(folder)
+    if not found:
+        return None
+    try:
+        method.load_state_dict(load_file(found[-1] / _MODEL))
+        state = torch.load(found[-1] / _STATE, map_location="cpu", weights_only=True)
+    except Exception as error:  # safetensors, pickle and torch each raise their own kinds
+        raise BenchError(
+            f"The checkpoint {found[-1]} cannot be read ({type(error).__name__}: "
+            f"{str(error).splitlines()[0]}); remove that folder, or start again with --force."
+        ) from error
+    return Position(**state["position"]), state["optimizers"]
+
+
+def _complete(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("*-*") if p.is_dir() and not p.name.startswith(PARTIAL))
+
+
+def _tensors(method: nn.Module) -> dict[str, torch.Tensor]:
+    # A copy each: safetensors refuses tensors that share memory or are not contiguous.
+    return {
+        name: value.detach().to("cpu", copy=True).contiguous()
+        for name, value in method.state_dict().items()
+    }

@@ -1,0 +1,309 @@
+"""The training loop: what every stage of every method shares.
+
+A step is a function of (state, seed, stage, step): random numbers, data order and the noise that
+networks draw from torch's generators are all derived, so a run that was interrupted continues from
+its checkpoint and ends with the same bits. Several processes (``torchrun`` or ``accelerate
+launch``) each take their share of the batch; gradients are averaged before an optimiser steps.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor
+
+from baselines.base import Batch, Method, Stage, TrainingData
+from baselines.randomness import Draws, derive_seed
+from bench import resume
+from bench.errors import Diverged
+from bench.files import append_json, read_json_lines, write_json_lines
+from bench.progress import Progress
+from bench.resume import Position
+
+LOG_EVERY = 10  # steps between two looks at the losses: each look waits for the device
+_EXPLODED = 1e8
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train; none of it changes what is trained, but for device and precision.
+
+    Attributes:
+        device: ``cpu``, ``cuda``, or None for the best one present.
+        precision: ``no`` (float32) or ``bf16`` (autocast; needs no loss scaling).
+        checkpoint_seconds: Time between two checkpoints.
+        trackers: Experiment trackers of Accelerate, such as ``tensorboard``.
+        quiet: Show no progress.
+        on_checkpoint: Called with the method after each checkpoint.
+    """
+
+    device: str | None = None
+    precision: Literal["no", "bf16"] = "no"
+    checkpoint_seconds: float = 60.0
+    trackers: tuple[str, ...] = ()
+    quiet: bool = False
+    on_checkpoint: Callable[[Method], None] | None = None
+
+
+@dataclass(frozen=True)
+class TrainingSummary:
+    """What training took: steps of all stages, and seconds in all sessions."""
+
+    steps: int
+    seconds: float
+
+
+def train(
+    method: Method,
+    data: TrainingData,
+    *,
+    seed: int,
+    folder: Path,
+    options: TrainingOptions = TrainingOptions(),
+) -> TrainingSummary:
+    """Run a method's stages, or what is left of them.
+
+    Args:
+        method: The method; it is moved to the device and left there, in ``eval`` mode.
+        data: What its stages are made from.
+        seed: The run's root seed.
+        folder: Run directory: ``log.jsonl`` and ``checkpoint/`` are kept there.
+        options: Device, precision, checkpoints, trackers.
+
+    Raises:
+        Diverged: A loss is NaN, infinite or beyond 1e8, or a stage has collapsed; the checkpoint
+            before it is kept.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the step was finished and a checkpoint written.
+    """
+    accelerator = _accelerator(folder, options)
+    method.to(accelerator.device)
+    restored = resume.load(folder / "checkpoint", method)
+    loop = _Loop(method, data, seed, folder, options, accelerator)
+    with _interruptible() as interrupted:
+        loop.run(restored, interrupted)
+    method.eval()
+    accelerator.end_training()
+    return TrainingSummary(loop.position.total, loop.position.seconds)
+
+
+@dataclass
+class _Loop:
+    method: Method
+    data: TrainingData
+    seed: int
+    folder: Path
+    options: TrainingOptions
+    accelerator: Accelerator
+    position: Position = Position()
+    recent: list[dict[str, Tensor]] = field(default_factory=list)
+
+    def run(
+        self, restored: tuple[Position, dict[str, Any]] | None, interrupted: threading.Event
+    ) -> None:
+        states: dict[str, Any] = {}
+        if restored is not None:
+            self.position, states = restored
+        self._forget_log_after(self.position.total)
+        for number, stage in enumerate(self.method.stages(self.data)):
+            if number < self.position.stage:
+                continue
+            for name, optimizer in stage.optimizers.items():
+                if name in states:
+                    optimizer.load_state_dict(states[name])
+                self._average_gradients(optimizer)
+            self._run_stage(stage, interrupted)
+            states = {}
+            self.position = replace(self.position, stage=number + 1, step=0)
+            self._checkpoint(None)
+
+    def _run_stage(self, stage: Stage, interrupted: threading.Event) -> None:
+        self.method.train()
+        saved = clock = time.monotonic()
+        first = self.position.step
+        quiet = self.options.quiet or not self.accelerator.is_local_main_process
+        with Progress(stage.name, stage.steps, first, quiet) as progress:
+            for step in range(first, stage.steps):
+                self.recent.append(self._step(stage, step))
+                now = time.monotonic()
+                self.position = replace(
+                    self.position,
+                    step=step + 1,
+                    total=self.position.total + 1,
+                    seconds=self.position.seconds + now - clock,
+                )
+                clock = now
+                if (step + 1) % LOG_EVERY == 0 or step + 1 == stage.steps:
+                    numbers = self._look(stage)
+                    progress.update(step + 1, numbers)
+                if self._agree(interrupted.is_set()):
+                    self._checkpoint(stage)
+                    raise KeyboardInterrupt
+                if self._agree(now - saved > self.options.checkpoint_seconds):
+                    self._checkpoint(stage)
+                    saved = time.monotonic()
+
+    def _step(self, stage: Stage, step: int) -> dict[str, Tensor]:
+        rank, processes = self.accelerator.process_index, self.accelerator.num_processes
+        stage_seed = derive_seed(self.seed, "stage", stage.name)
+        torch.manual_seed(derive_seed(stage_seed, step, rank))
+        batch = Batch(step, Draws(stage_seed, step, rank, processes, self.accelerator.device))
+        if stage.batch_size:
+            start = (step * processes + rank) * stage.batch_size
+            batch.indices = data_order(stage_seed, start, stage.batch_size, len(self.data.train))
+            images, attributes = self.data.train.batch(batch.indices)
+            batch.images = images.to(self.accelerator.device, non_blocking=True)
+            batch.attributes = attributes.to(self.accelerator.device, non_blocking=True)
+        with self.accelerator.autocast():
+            losses = stage.step(batch)
+        for average in stage.averages:
+            average.update(step)
+        return losses
+
+    def _look(self, stage: Stage) -> str:
+        """Read the losses since the last look, guard them, log them; return them as text."""
+        names = dict.fromkeys(name for losses in self.recent for name in losses)
+        means = {}
+        for name in names:
+            values = torch.stack([losses[name].float() for losses in self.recent if name in losses])
+            means[name] = values.mean().item()
+            if not math.isfinite(means[name]) or abs(means[name]) > _EXPLODED:
+                raise Diverged(
+                    f"Training diverged in stage {stage.name} by step {self.position.step}: the "
+                    f"loss {name} is {means[name]}; lower the learning rate with --set, or look "
+                    f"at {self.folder / 'log.jsonl'}."
+                )
+        self.recent.clear()
+        if self.accelerator.is_main_process:
+            record = {"stage": stage.name, "step": self.position.step, "total": self.position.total}
+            append_json(self.folder / "log.jsonl", {**record, **means})
+            self.accelerator.log(means, step=self.position.total)
+        return " ".join(f"{name} {value:.3g}" for name, value in means.items())
+
+    def _checkpoint(self, stage: Stage | None) -> None:
+        """Write a checkpoint, unless the state is one that must not be continued from."""
+        if stage is not None:
+            if self.recent:
+                self._look(stage)
+            self._guard_state(stage)
+        if self.accelerator.is_main_process:
+            optimizers = stage.optimizers if stage is not None else {}
+            resume.save(self.folder / "checkpoint", self.method, optimizers, self.position)
+            if self.options.on_checkpoint is not None:
+                self.options.on_checkpoint(self.method)
+        self.accelerator.wait_for_everyone()
+
+    def _guard_state(self, stage: Stage) -> None:
+        for name, parameter in self.method.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise Diverged(
+                    f"Training diverged in stage {stage.name} by step {self.position.step}: "
+                    f"{name} is not finite; lower the learning rate with --set."
+                )
+        reason = stage.collapsed()
+        if reason is not None:
+            raise Diverged(
+                f"Training collapsed in stage {stage.name} by step {self.position.step}: {reason}."
+            )
+
+    def _agree(self, value: bool) -> bool:
+        """Whether any process says so: all of them must stop or save at the same step."""
+        if self.accelerator.num_processes == 1:
+            return value
+        flag = torch.tensor(float(value), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, reduction="sum").item() > 0)
+
+    def _average_gradients(self, optimizer: torch.optim.Optimizer) -> None:
+        if self.accelerator.num_processes == 1:
+            return
+
+        def average(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+            gradients = [
+                parameter.grad
+                for group in optimizer.param_groups
+                for parameter in group["params"]
+                if parameter.grad is not None
+            ]
+            flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+            flat = self.accelerator.reduce(flat, reduction="mean")
+            parts = flat.split([gradient.numel() for gradient in gradients])
+            for gradient, part in zip(gradients, parts, strict=True):
+                gradient.copy_(part.view(gradient.shape))
+
+        optimizer.register_step_pre_hook(average)
+
+    def _forget_log_after(self, total: int) -> None:
+        """Drop what a killed run logged after its last checkpoint: it will be done again."""
+        log = self.folder / "log.jsonl"
+        if not self.accelerator.is_main_process or not log.exists():
+            return
+        records = read_json_lines(log)
+        kept = [record for record in records if record.get("total", 0) <= total]
+        if len(kept) < len(records):
+            write_json_lines(log, kept)
+
+
+def data_order(seed: int, start: int, count: int, size: int) -> Tensor:
+    """Places ``start`` to ``start + count`` of an endless shuffled reading of ``size`` items.
+
+    Returns:
+        int64 (count,): every epoch is a permutation of its own; nothing depends on batch sizes.
+    """
+    positions = np.arange(start, start + count)
+    return torch.tensor(
+        [int(_epoch(seed, int(p // size), size)[p % size]) for p in positions], dtype=torch.int64
+    )
+
+
+@lru_cache(maxsize=2)
+def _epoch(seed: int, epoch: int, size: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.random.Generator(np.random.Philox(derive_seed(seed, "epoch", epoch))).permutation(
+        size
+    )
+
+
+def _accelerator(folder: Path, options: TrainingOptions) -> Accelerator:
+    # One process may train several runs with different settings; Accelerate keeps the first ones.
+    AcceleratorState._reset_state()
+    accelerator = Accelerator(
+        cpu=options.device == "cpu",
+        mixed_precision=options.precision,
+        log_with=list(options.trackers) or None,
+        project_dir=str(folder),
+    )
+    if options.trackers:
+        accelerator.init_trackers("bench")
+    return accelerator
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C or SIGTERM into a flag, so that the step can be finished."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+
+    def request(number: int, frame: Any) -> None:
+        if flag.is_set():
+            raise KeyboardInterrupt
+        flag.set()
+
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield flag
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
