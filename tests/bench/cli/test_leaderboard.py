@@ -1,0 +1,92 @@
+"""`bench leaderboard`: own runs and committed records in one table, without torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bench.cli import leaderboard
+from bench.cli.leaderboard import command
+from bench.errors import BenchError, UnknownName
+from leaderboard.schema import Measurement, Result
+from leaderboard.store import record_path, write_result
+
+
+def result(method: str, seed: int, score: float, **other: str) -> Result:
+    fields = {"track": "discovery", "dataset": "shapes3d", "preset": "small"} | other
+    return Result(
+        method=method,
+        seed=seed,
+        spec_hash=f"{method}{seed}",
+        status="completed",
+        metrics=(Measurement(name="s_disen", value=score, higher_is_better=True),),
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(leaderboard, "records_folder", lambda: tmp_path / "records")
+    for seed, score in enumerate((0.5, 0.7)):
+        write_result(Path(f"runs/contrafeat/{seed}/result.json"), result("contrafeat", seed, score))
+    smoke = result("contrafeat", 0, 0.9, preset="smoke")
+    write_result(Path("runs/contrafeat/smoke/result.json"), smoke)
+    record = result("sefa", 0, 0.25)
+    write_result(record_path(Path("records"), record), record)
+    return tmp_path
+
+
+def run(*arguments: str) -> str:
+    return CliRunner().invoke(command, arguments, catch_exceptions=False).stdout
+
+
+def test_runs_and_records_share_a_table_with_reported_numbers_below() -> None:
+    text = run("--track", "discovery", "--preset", "small")
+    table = [line for line in text.splitlines() if line.startswith("| ")]
+    assert table[1].startswith("| contrafeat")
+    assert "0.6 ± 0.14" in table[1]
+    assert table[2].startswith("| sefa")
+    assert "0.25" in table[2]
+    assert text.index("| sefa") < text.index("Reported, not measured here")
+    assert "smoke" not in text
+
+
+def test_formats() -> None:
+    tables = json.loads(run("--format", "json"))
+    assert tables == json.loads(run("--json"))
+    assert {(t["dataset"], t["preset"]) for t in tables} >= {("shapes3d", "small")}
+    lines = run("--dataset", "shapes3d", "--format", "csv").splitlines()
+    assert lines[0].startswith("track,dataset,preset")
+    assert sum(line.startswith("discovery,shapes3d,small") for line in lines) == 2
+
+
+def test_mistakes() -> None:
+    with pytest.raises(UnknownName, match="did you mean discovery"):
+        run("--track", "discvery")
+    with pytest.raises(BenchError, match="no folder elsewhere"):
+        run("--runs", "elsewhere")
+
+
+def test_nothing_measured(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "empty").mkdir()
+    monkeypatch.chdir(here / "empty")
+    monkeypatch.setattr(leaderboard, "records_folder", lambda: here / "nowhere")
+    outcome = CliRunner().invoke(command, ["--track", "discovery"])
+    assert outcome.exit_code == 0
+    assert "bench run --method contrafeat" in outcome.stderr
+
+
+@pytest.mark.parametrize("arguments", [["leaderboard"], ["show", "00"], ["cache", "ls"], ["fetch"]])
+def test_no_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom bench.cli import main\n"
+        f"try:\n    main({arguments})\nexcept SystemExit:\n    pass\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
