@@ -1,0 +1,173 @@
+"""Pictures of an evaluation: traversals, heat maps and plain grids, as PNG.
+
+Images are float tensors in [-1, 1], N x C x H x W. Matplotlib draws without a display and is
+imported only here, when a picture is made.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.files import write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_INCHES_PER_LETTER = 0.085  # of titles; keeps them inside narrow figures
+_LABEL = 0.42  # room for two lines below a picture, as a share of its height
+_GAP = 0.06  # white space between pictures, as a share of their width
+_MOST_ANNOTATED = 600  # cells; more of them would be too small to read
+
+
+def draw_traversals(
+    path: Path, images: Tensor, rows: Sequence[str], columns: Sequence[str], title: str
+) -> None:
+    """One row of pictures for each direction and one column for each step.
+
+    Args:
+        path: The PNG to write.
+        images: (R, T, C, H, W) in [-1, 1].
+        rows: R labels.
+        columns: T labels.
+        title: What the picture shows.
+    """
+    canvas, stride = _mosaic(images.flatten(0, 1), len(columns))
+    figure, axes = _new_figure(
+        width=1.1 * len(columns) + 2.2, height=1.1 * len(rows) + 1.0, title=title
+    )
+    axes.imshow(canvas, interpolation="nearest")
+    _strip(axes)
+    height, width = images.shape[-2:]
+    axes.set_xticks([i * stride[1] + width / 2 for i in range(len(columns))], columns)
+    axes.set_yticks([i * stride[0] + height / 2 for i in range(len(rows))], rows)
+    axes.xaxis.tick_top()
+    axes.set_xlabel("step along the direction, in edit scales s")
+    _save(figure, path)
+
+
+def draw_grid(
+    path: Path, images: Tensor, title: str, labels: Sequence[str] | None = None, columns: int = 8
+) -> None:
+    """Pictures side by side, with a label below each where labels are given.
+
+    Args:
+        path: The PNG to write.
+        images: (N, C, H, W) in [-1, 1].
+        title: What the picture shows.
+        labels: N labels, or None.
+        columns: Pictures in a row.
+    """
+    columns = min(columns, images.shape[0])
+    spacing = _LABEL if labels else _GAP
+    canvas, stride = _mosaic(images, columns, row_gap=spacing)
+    row_count = -(-images.shape[0] // columns)
+    figure, axes = _new_figure(
+        width=1.1 * columns + 0.4,
+        height=1.1 * row_count * (1 + spacing) + 0.7,
+        title=title,
+    )
+    axes.imshow(canvas, interpolation="nearest")
+    _strip(axes)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    height, width = images.shape[-2:]
+    for i, label in enumerate(labels or ()):
+        row, column = divmod(i, columns)
+        x, y = column * stride[1] + width / 2, row * stride[0] + height * 1.03
+        axes.text(x, y, label, ha="center", va="top", fontsize=8)
+    _save(figure, path)
+
+
+def draw_heat_map(
+    path: Path,
+    values: NDArray[np.floating],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    title: str,
+    *,
+    row_title: str,
+    column_title: str,
+    value_title: str,
+) -> None:
+    """A matrix of non-negative values as colours, with the numbers in its cells.
+
+    Args:
+        path: The PNG to write.
+        values: (R, C); NaN is left blank.
+        rows: R labels.
+        columns: C labels.
+        title: What the picture shows.
+        row_title: What the rows are.
+        column_title: What the columns are.
+        value_title: What the values are; stands beside the colour scale.
+    """
+    figure, axes = _new_figure(
+        width=0.62 * len(columns) + 3.4, height=0.32 * len(rows) + 2.2, title=title
+    )
+    top = float(np.nanmax(values, initial=0.0)) or 1.0
+    drawn = axes.imshow(values, cmap="magma", vmin=0.0, vmax=top, aspect="auto")
+    axes.set_xticks(range(len(columns)), columns)
+    if max(map(len, columns)) > 3:
+        axes.tick_params(axis="x", labelrotation=40)
+        for label in axes.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xlabel(column_title)
+    axes.set_ylabel(row_title)
+    if values.size <= _MOST_ANNOTATED:
+        for (i, j), value in np.ndenumerate(values):
+            if np.isfinite(value):
+                colour = "black" if value > 0.6 * top else "white"
+                axes.text(j, i, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=7)
+    figure.colorbar(drawn, ax=axes, label=value_title)
+    _save(figure, path)
+
+
+def _mosaic(
+    images: Tensor, columns: int, row_gap: float = _GAP
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Images on one white canvas (H', W', 3), and the distances between their corners."""
+    pixels = ((images.detach().cpu().float().clamp(-1, 1) + 1) * 127.5).round().byte()
+    tiles = pixels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()  # N x H x W x 3
+    count, height, width, _ = tiles.shape
+    step = (height + max(1, round(row_gap * height)), width + max(1, round(_GAP * width)))
+    canvas = np.full((-(-count // columns) * step[0], columns * step[1], 3), 255, np.uint8)
+    for i, tile in enumerate(tiles):
+        y, x = (i // columns) * step[0], (i % columns) * step[1]
+        canvas[y : y + height, x : x + width] = tile
+    return canvas, step
+
+
+def _new_figure(width: float, height: float, title: str) -> tuple[Figure, Axes]:
+    """A figure outside pyplot's global state; Agg needs no display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    width = max(width, _INCHES_PER_LETTER * len(title))
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=11)
+    axes = figure.add_subplot()
+    axes.tick_params(length=0, labelsize=9)
+    return figure, axes
+
+
+def _strip(axes: Axes) -> None:
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    buffer = io.BytesIO()
+    # Without the version of the drawing library, so that equal numbers give equal files longer.
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, buffer.getvalue())
