@@ -72,11 +72,9 @@ def record_path(folder: Path, result: Result) -> Path:
     ``<folder>/<track>/<dataset>/<method>/<preset>-s<seed>-<spec hash>.result.json``, with
     characters that file systems may refuse replaced by ``_``.
     """
-    parts = [
-        re.sub(r"[^\w.+-]", "_", part) for part in (result.track, result.dataset, result.method)
-    ]
-    name = f"{result.preset}-s{result.seed}-{result.spec_hash}"
-    return folder.joinpath(*parts, re.sub(r"[^\w.+-]", "_", name) + RECORD_SUFFIX)
+    name = f"{result.preset}-s{result.seed}-{result.spec_hash}{RECORD_SUFFIX}"
+    parts = (result.track, result.dataset, result.method, name)
+    return folder.joinpath(*(re.sub(r"^\.|[^\w.+-]", "_", part) for part in parts))
 
 
 def find_results(*folders: Path) -> list[Result]:

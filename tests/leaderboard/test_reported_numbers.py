@@ -1,0 +1,76 @@
+"""Numbers from papers: all of them load, and a wrong entry is named."""
+
+from __future__ import annotations
+
+import pytest
+
+from leaderboard.reported import load_reported, read_reported
+
+SOURCE = """
+paper = "A Paper"
+citation = "Somebody, 2020"
+url = "https://example.org"
+track = "discovery"
+
+[[tables]]
+table = "Table 1"
+origin = "paper"
+dataset = "ffhq"
+protocol = "single runs"
+identity = { directions = 30 }
+rows = [
+  { method = "sefa", values = { s_disen = 0.3, n_discov = 9 }, spread = { s_disen = 0.01 } },
+  { method = "ganspace", variant = "centred", values = { s_disen = 0.2 } },
+]
+"""
+
+
+def test_contrafeat_as_its_sources_print_it():
+    numbers = [number for number in load_reported() if "ContraFeat" in number.paper]
+    assert len(numbers) == 96
+    found = {
+        (number.table, number.method, number.variant, number.metric): number for number in numbers
+    }
+    assert len(found) == len(numbers)
+    mask = found["Table 7", "contrafeat-bi", "L2 mask", "s_disen"]
+    assert (mask.value, mask.origin, mask.dataset) == (0.357, "paper", "ffhq")
+    assert found["Table 8", "contrafeat", "no focus", "contrafeat_loss_pure"].value == -0.2378
+    sweep = found["eval_nav_nb_div_compare.ipynb", "contrafeat", "lambda 0", "n_discov"]
+    assert (sweep.value, sweep.origin) == (12, "authors-notebook")
+    assert sweep.identity["directions"] == 30
+
+
+def test_rows_become_numbers(tmp_path):
+    path = tmp_path / "paper.toml"
+    path.write_text(SOURCE)
+    numbers = read_reported(path)
+    assert [(one.method, one.metric, one.value, one.spread) for one in numbers] == [
+        ("sefa", "s_disen", 0.3, 0.01),
+        ("sefa", "n_discov", 9.0, None),
+        ("ganspace", "s_disen", 0.2, None),
+    ]
+    assert numbers[2].variant == "centred"
+    assert load_reported(tmp_path) == numbers
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("s_disen = 0.2", 's_disen = "0.2"', "Table 1, ganspace, centred: .*valid number"),
+        ("s_disen = 0.2", "s_disen = nan", "Table 1, ganspace, centred: .*finite number"),
+        ("s_disen = 0.2 ", "", "Table 1, ganspace, centred: .*at least 1"),
+        ("spread = { s_disen", "spread = { s_disne", "Table 1, sefa: .*without a value: s_disne"),
+        ('origin = "paper"', 'origin = "rumour"', "Table 1: tables.0..origin: .*'paper'"),
+        ('dataset = "ffhq"\n', "", r"Table 1: tables\[0\].dataset: Field required"),
+        ("protocol =", "protokol =", "Table 1: "),
+        ('url = "https', 'url = "ftp', "url: "),
+        ("rows = [", "rows = ", "no TOML"),
+    ],
+)
+def test_a_wrong_entry_is_named(tmp_path, old, new, message):
+    assert old in SOURCE
+    path = tmp_path / "paper.toml"
+    path.write_text(SOURCE.replace(old, new))
+    with pytest.raises(ValueError, match=message) as caught:
+        read_reported(path)
+    assert str(path) in str(caught.value)
