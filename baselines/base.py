@@ -123,6 +123,7 @@ class Batch:
         images: (N, C, H, W), or None where the stage asks for no images (``batch_size`` 0).
         attributes: (N, A), or None likewise.
         indices: int64 (N,), the images' places in the training set, or None likewise.
+        processes: How many processes share the step; their gradients are averaged.
     """
 
     step: int
@@ -130,6 +131,20 @@ class Batch:
     images: Tensor | None = None
     attributes: Tensor | None = None
     indices: Tensor | None = None
+    processes: int = 1
+
+    def share(self, total: int) -> int:
+        """This process's part of ``total`` samples.
+
+        Raises:
+            ValueError: ``total`` cannot be split evenly.
+        """
+        if total % self.processes:
+            raise ValueError(
+                f"a batch of {total} cannot be split over {self.processes} processes: choose a "
+                "batch size that is a multiple of their number"
+            )
+        return total // self.processes
 
 
 @dataclass
@@ -165,7 +180,7 @@ class Stage(ABC):
     Attributes:
         name: Short, unique within the method; part of the seed of the stage's draws.
         steps: How many steps the stage takes.
-        batch_size: How many training images each process gets for a step; 0 for none.
+        batch_size: How many training images a step gets, over all processes; 0 for none.
         optimizers: By name; saved and restored by the trainer.
         averages: Moving averages that the trainer updates after each step.
     """

@@ -24,7 +24,7 @@ class StyleGAN2Config(MethodConfig):
     """Settings of stylegan2-ada-pytorch's ``paper256``; widths are for ``channel_base // r``."""
 
     images: int = Field(25_000_000, gt=0, description="Training length, in real images shown.")
-    batch_size: int = Field(64, gt=0, description="Images of one step, for each process.")
+    batch_size: int = Field(64, gt=0, description="Images of one step, over all processes.")
     z_dim: int = 512
     w_dim: int = 512
     mapping_layers: int = 8
@@ -148,14 +148,14 @@ class AdversarialStage(Stage):
 
     def _update_generator(self, batch: Batch) -> Tensor:
         self.method.discriminator.requires_grad_(False)
-        fake, _ = self._generate(batch, "generator", self.batch_size)
+        fake, _ = self._generate(batch, "generator", batch.share(self.batch_size))
         loss = losses.generator_loss(self.method.discriminator(fake))
         _minimize(loss, self.generator_optimizer)
         self.method.discriminator.requires_grad_(True)
         return loss.detach()
 
     def _regularize_generator(self, batch: Batch) -> Tensor:
-        count = max(1, self.batch_size // self.config.path_length_shrink)
+        count = max(1, batch.share(self.batch_size) // self.config.path_length_shrink)
         fake, ws = self._generate(batch, "path_length", count)
         lengths = losses.path_lengths(fake, ws, torch.randn_like(fake))
         penalty, mean = losses.path_length_penalty(lengths, self.method.path_length_mean)
@@ -166,7 +166,7 @@ class AdversarialStage(Stage):
 
     def _update_discriminator(self, batch: Batch, images: Tensor) -> Tensor:
         with torch.no_grad():
-            fake, _ = self._generate(batch, "discriminator", self.batch_size)
+            fake, _ = self._generate(batch, "discriminator", len(images))
         discriminator = self.method.discriminator
         loss = losses.discriminator_loss(discriminator(fake), discriminator(images))
         _minimize(loss, self.discriminator_optimizer)

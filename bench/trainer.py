@@ -107,7 +107,7 @@ class _Loop:
     folder: Path
     options: TrainingOptions
     accelerator: Accelerator
-    position: Position = Position()
+    position: Position = field(default_factory=Position)
     recent: list[dict[str, Tensor]] = field(default_factory=list)
 
     def run(
@@ -159,10 +159,12 @@ class _Loop:
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes
         stage_seed = derive_seed(self.seed, "stage", stage.name)
         torch.manual_seed(derive_seed(stage_seed, step, rank))
-        batch = Batch(step, Draws(stage_seed, step, rank, processes, self.accelerator.device))
+        draws = Draws(stage_seed, step, rank, processes, self.accelerator.device)
+        batch = Batch(step, draws, processes=processes)
         if stage.batch_size:
-            start = (step * processes + rank) * stage.batch_size
-            batch.indices = data_order(stage_seed, start, stage.batch_size, len(self.data.train))
+            count = batch.share(stage.batch_size)
+            start = (step * processes + rank) * count
+            batch.indices = data_order(stage_seed, start, count, len(self.data.train))
             images, attributes = self.data.train.batch(batch.indices)
             batch.images = images.to(self.accelerator.device, non_blocking=True)
             batch.attributes = attributes.to(self.accelerator.device, non_blocking=True)
