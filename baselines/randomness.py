@@ -1,4 +1,4 @@
-"""Random numbers by axis: every draw is a function of a seed and an index, never of the order of calls.
+"""Random numbers by axis: a draw is a function of a seed and an index, not of the order of calls.
 
 A run has one root seed. ``derive_seed`` turns it, with the names of what is drawn, into
 independent seeds; ``normals`` and ``uniforms`` then give row ``i`` of an endless table, so that

@@ -1,4 +1,4 @@
-"""``bench pretrain``: train a generator on a dataset, for the methods that need a pretrained one."""
+"""Train a generator on a dataset, for the methods that need a pretrained one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from baselines.stylegan2 import StyleGAN2
 from bench.checkpoints.generator_file import write_generator_file
 from bench.data.base import Dataset
 from bench.figures import save_image_grid
-from bench.trainer import TrainingOptions, TrainingSummary, train
+from bench.trainer import DEFAULTS, TrainingOptions, TrainingSummary, train
 
 _GRID = (8, 12)  # rows and columns of the sample grid
 
@@ -28,7 +28,7 @@ def pretrain(
     preset: str = "small",
     overrides: Mapping[str, Any] | None = None,
     seed: int = 0,
-    options: TrainingOptions = TrainingOptions(),
+    options: TrainingOptions = DEFAULTS,
 ) -> TrainingSummary:
     """Train StyleGAN2 on a dataset; an interrupted training continues.
 

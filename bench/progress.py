@@ -59,7 +59,8 @@ class Progress:
         rate = (self._done - self._start) / max(self._said - self._began, 1e-9)
         left = (self._total - self._done) / rate if rate else float("inf")
         text = f"{self._title}: {self._done}/{self._total}, {rate:.3g}/s, {_clock(left)} left"
-        print(f"{text}  {numbers}".rstrip(), file=sys.stderr, flush=True)
+        sys.stderr.write(f"{text}  {numbers}".rstrip() + "\n")
+        sys.stderr.flush()
 
 
 def _clock(seconds: float) -> str:

@@ -58,6 +58,9 @@ class TrainingOptions:
     on_checkpoint: Callable[[Method], None] | None = None
 
 
+DEFAULTS = TrainingOptions()
+
+
 @dataclass(frozen=True)
 class TrainingSummary:
     """What training took: steps of all stages, and seconds in all sessions."""
@@ -72,7 +75,7 @@ def train(
     *,
     seed: int,
     folder: Path,
-    options: TrainingOptions = TrainingOptions(),
+    options: TrainingOptions = DEFAULTS,
 ) -> TrainingSummary:
     """Run a method's stages, or what is left of them.
 

@@ -1,4 +1,4 @@
-"""StyleGAN2's generator in plain PyTorch operations, with the parameter names of NVIDIA's PyTorch release.
+"""StyleGAN2's generator in plain PyTorch operations, with NVIDIA's parameter names.
 
 Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (CVPR 2020), in the form of
 stylegan2-ada-pytorch: the skip generator. Styles scale the

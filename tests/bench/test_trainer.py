@@ -143,7 +143,7 @@ def test_the_log_holds_the_losses_of_every_stage(tmp_path: Path) -> None:
 
 
 def test_nan_ends_as_diverged_and_keeps_the_checkpoint_before(tmp_path: Path) -> None:
-    with pytest.raises(Diverged, match="stage second.*loss is nan"):
+    with pytest.raises(Diverged, match=r"stage second.*loss is nan"):
         train(toy(poison=15), data(), seed=7, folder=tmp_path, options=QUIET)
     kept = list((tmp_path / "checkpoint").iterdir())
     assert [folder.name for folder in kept] == ["01-00000000"]
@@ -151,7 +151,7 @@ def test_nan_ends_as_diverged_and_keeps_the_checkpoint_before(tmp_path: Path) ->
 
 def test_collapse_ends_as_diverged(tmp_path: Path) -> None:
     options = TrainingOptions("cpu", checkpoint_seconds=0, quiet=True)
-    with pytest.raises(Diverged, match="collapsed.*it was told to"):
+    with pytest.raises(Diverged, match=r"collapsed.*it was told to"):
         train(toy(lame=True), data(), seed=7, folder=tmp_path, options=options)
 
 
