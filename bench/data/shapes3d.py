@@ -167,7 +167,7 @@ def render_maps(view: int, size: int) -> Tensor:
         0, 0.2, ..., 1, then the sky's red, green and blue.
     """
     scale, shape, orientation = view // 60, view // 15 % 4, view % 15
-    rays = trace(shape, SCALES[scale], ORIENTATIONS[orientation], size, _RAYS_PER_SIDE)
+    rays = trace(shape, SCALES[scale], ORIENTATIONS[orientation], size * _RAYS_PER_SIDE)
     level = _CHANNEL_LEVELS[:, None, None]
     maps = [
         (rays.floor * level).clamp(max=1),
