@@ -110,12 +110,18 @@ class RunDirectory:
         path = self.path / "provenance.json"
         if path.exists():
             before = json.loads(path.read_bytes())
-            for key in ("dataset", "weights"):
-                if before.get(key) != provenance.get(key):
-                    raise BenchError(
-                        f"The {key} of {self.path} changed since the run was started; "
-                        "use --force to start over."
-                    )
+            changed = [
+                f"the weights of {name}"
+                for name, sha256 in provenance["weights"].items()
+                if before["weights"].get(name, sha256) != sha256
+            ]
+            if before["dataset"] != provenance["dataset"]:
+                changed.append("the dataset")
+            if changed:
+                raise BenchError(
+                    f"{' and '.join(changed).capitalize()} changed since the run in {self.path} "
+                    "was started; use --force to start over."
+                )
         write_json(path, provenance)
 
     def log(self, event: str, **fields: Any) -> None:

@@ -25,7 +25,8 @@ Examples:
 def command(kind: str, as_json: bool) -> None:
     """List what there is of a KIND.
 
-    A KIND is methods, datasets, generators, extractors, predictors, metrics or tracks. Plain names, one a line, when the output is not a terminal.
+    A KIND is methods, datasets, generators, extractors, predictors, metrics or tracks. Plain
+    names, one a line, when the output is not a terminal.
     """
     found = entries(kind)
     if as_json:

@@ -1,0 +1,86 @@
+"""``bench plan``: what would run, what it needs and how long it may take."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.cli.options import run_options, specs_from
+
+if TYPE_CHECKING:
+    from bench.plan import Need, Plan
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  bench plan --method contrafeat --dataset shapes3d --seeds 0..2
+  bench plan --method ganspace --dataset ffhq --preset paper --json
+"""
+)
+@run_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(as_json: bool, **options: Any) -> None:
+    """Show what `bench run` with the same options would do; nothing is started.
+
+    For each run: its folder, whether it is finished, what has to be downloaded (size and sha256
+    where they are stated), its training steps, and the expected time judged by finished runs.
+    """
+    from bench.plan import plan
+
+    plans = [plan(spec, options["out"]) for spec in specs_from(options)]
+    if as_json:
+        click.echo(json.dumps([_record(one) for one in plans], indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n\n".join(_text(one) for one in plans))
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in words; None is ``unknown``."""
+    if seconds is None:
+        return "unknown"
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"about {seconds / size:.0f} {unit}"
+    return f"about {seconds:.0f} seconds"
+
+
+def _text(found: Plan) -> str:
+    spec = found.spec
+    lines = [str(spec), f"  folder      {found.folder} ({found.state})"]
+    for name in ("generator", "predictor", "extractor"):
+        lines.append(f"  {name:<11} {getattr(spec, name) or 'none'}")
+    lines += [f"  {_need(need)}" for need in found.needs]
+    if found.stages is None:
+        lines.append("  training    unknown until everything is there")
+    else:
+        parts = ", ".join(f"{name} {steps:,}" for name, steps in found.stages) or "no stage"
+        lines.append(f"  training    {found.steps:,} steps ({parts})")
+    lines.append(f"  time        {duration(found.seconds)} ({found.basis})")
+    return "\n".join(lines)
+
+
+def _need(need: Need) -> str:
+    if need.present:
+        return f"cached      {need.name}: {need.path}"
+    size = "size not stated" if need.size is None else f"{need.size / 1e6:,.1f} MB"
+    sha256 = f"sha256 {need.sha256}" if need.sha256 else "sha256 not stated"
+    return f"download    {need.name}: {size}, {sha256}, to {need.path}; bench fetch {need.name}"
+
+
+def _record(found: Plan) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "spec": found.spec.model_dump(mode="json"),
+        "spec_hash": found.spec.hash,
+        "folder": str(found.folder),
+        "state": found.state,
+        "needs": [asdict(need) for need in found.needs],
+        "stages": None if found.stages is None else [list(stage) for stage in found.stages],
+        "steps": found.steps,
+        "seconds": found.seconds,
+        "basis": found.basis,
+    }

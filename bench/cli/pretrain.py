@@ -1,0 +1,79 @@
+"""``bench pretrain``: a generator of one's own for a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  bench pretrain stylegan2 --dataset shapes3d
+  bench pretrain stylegan2 --dataset image-folder --data pictures --set dataset.size=128
+"""
+)
+@click.argument("network", type=click.Choice(["stylegan2"]))
+@click.option("--dataset", required=True, help="A name of `bench list datasets`.")
+@click.option("--preset", default="small", show_default=True, help="smoke, small or paper.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting of the network, or of the dataset (dataset.size=32).",
+)
+@click.option("--data", type=click.Path(path_type=Path), help="Where the dataset lies.")
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), help="Where to compute.  [default: the best]"
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="Arithmetic of the training.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of the result.  [default: runs/pretrain/DATASET-NETWORK]",
+)
+def command(
+    network: str,
+    dataset: str,
+    preset: str,
+    seed: int,
+    settings: tuple[str, ...],
+    data: Path | None,
+    device: str | None,
+    precision: str,
+    out: Path | None,
+) -> None:
+    """Train a generator NETWORK on a dataset; an interrupted training goes on.
+
+    Writes generator.safetensors and samples.png, a grid of its images, at every checkpoint; use
+    the former as `bench run --generator FILE`.
+    """
+    from baselines.stylegan2 import StyleGAN2
+    from bench.parts import open_dataset
+    from bench.pretrain import pretrain
+    from bench.resolve import configured
+    from bench.spec import parse_assignments
+    from bench.trainer import TrainingOptions
+
+    chosen = parse_assignments(settings)
+    options = chosen.pop("dataset", {})
+    configured(StyleGAN2, preset, chosen, f"setting of {network}")
+    folder = out or Path("runs") / "pretrain" / f"{dataset}-{network}"
+    summary = pretrain(
+        open_dataset(dataset, data, options),
+        folder,
+        preset=preset,
+        overrides=chosen,
+        seed=seed,
+        options=TrainingOptions(device, "bf16" if precision == "bfloat16" else "no"),
+    )
+    click.echo(f"{folder / 'generator.safetensors'} after {summary.steps:,} steps")

@@ -1,0 +1,99 @@
+"""``bench run``: one method on one dataset, from nothing to a leaderboard row."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.cli.options import run_options, specs_from
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.spec import RunSpec
+    from bench.sweep import Outcome
+    from leaderboard.schema import Result
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  bench run --method contrafeat --dataset shapes3d
+  bench run --method sefa --dataset shapes3d --seeds 0..2 --set track.protocol=released
+"""
+)
+@run_options
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), help="Where to compute.  [default: the best]"
+)
+@click.option("--force", is_flag=True, help="Start over, whatever is there.")
+@click.option("--track-with", multiple=True, metavar="TRACKER", help="Such as tensorboard.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    device: str | None,
+    force: bool,
+    track_with: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train (or load) a method, evaluate it on its track and print its leaderboard row.
+
+    A run that was interrupted goes on where it stopped; a finished one is only read. Exits 2 on
+    wrong input, 3 if training diverged, 1 on a fault, whose traceback is in the run's log.
+    """
+    from bench.run import RunOptions
+    from bench.sweep import execute_all, exit_code
+
+    specs = specs_from(options)
+    if specs[0].preset == "paper":
+        _say_what_it_costs(specs, options["out"])
+    how = RunOptions(options["out"], device, force, track_with)
+    outcomes = list(execute_all(specs, how))
+    if len(outcomes) == 1 and outcomes[0].error:
+        raise outcomes[0].error
+    print_outcomes(outcomes, options["out"], as_json)
+    ctx.exit(exit_code(outcomes))
+
+
+def print_outcomes(outcomes: list[Outcome], root: Path, as_json: bool) -> None:
+    """The table of the results on stdout; what went wrong, and where runs lie, on stderr."""
+    for outcome in outcomes:
+        if outcome.error:
+            click.echo(f"Error: {outcome.spec}: {outcome.error}", err=True)
+        elif outcome.result and outcome.result.message:
+            click.echo(f"{outcome.spec}: {outcome.result.message}", err=True)
+    results = [outcome.result for outcome in outcomes if outcome.result]
+    if as_json:
+        records = [result.model_dump(mode="json") for result in results]
+        click.echo(json.dumps(records, indent=2, ensure_ascii=False))
+    elif results:
+        _print_table(results)
+        for outcome in outcomes:
+            if outcome.result:
+                click.echo(f"{root / outcome.spec.folder}", err=True)
+
+
+def _print_table(results: list[Result]) -> None:
+    from leaderboard.export import to_markdown
+    from leaderboard.table import build_tables
+
+    click.echo(to_markdown(build_tables(results)), nl=False)
+
+
+def _say_what_it_costs(specs: list[RunSpec], root: Path) -> None:
+    from bench.cli.plan import duration
+    from bench.plan import plan
+
+    for spec in specs:
+        found = plan(spec, root)
+        steps = "an unknown number of" if found.steps is None else f"{found.steps:,}"
+        click.echo(
+            f"{spec} takes {steps} training steps; expected time: {duration(found.seconds)} "
+            f"({found.basis}). It is meant for a GPU.",
+            err=True,
+        )

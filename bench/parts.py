@@ -1,0 +1,140 @@
+"""What a run works with, opened and loaded: the dataset, the networks, and their hashes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from baselines.base import ImageSet, TrainingData
+from bench.catalog import lookup
+from bench.data.base import Dataset, Split
+from bench.downloads import data_folder, downloads, locate
+from bench.errors import BenchError, MissingFile
+from bench.extractors import load_extractor
+from bench.generators import load_generator
+from bench.predictors import load_predictor
+from bench.spec import RunSpec, check_keys
+
+
+@dataclass
+class Parts:
+    """The loaded parts of a run.
+
+    Attributes:
+        dataset: The dataset.
+        device: Where the networks are.
+        limit: At most so many images of each part of the dataset.
+        generator: The pretrained generator, or None.
+        predictor: The attribute predictor, or None.
+        weights: sha256 of all weights loaded so far, by what they are for.
+    """
+
+    dataset: Dataset
+    device: torch.device
+    limit: int | None = None
+    generator: Any = None
+    predictor: Any = None
+    weights: dict[str, str] = field(default_factory=dict)
+
+    def extractor(self, name: str) -> Any:
+        """A feature network by its catalog name; its hash is noted."""
+        loaded = load_extractor(name, str(self.device))
+        self.weights[f"extractor {name}"] = loaded.sha256
+        return loaded
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The dataset's fingerprint."""
+        return self.dataset.fingerprint()
+
+    def images(self, split: Split) -> ImageSet:
+        """The training or test images."""
+        return Subset(self.dataset, self.dataset.split(split)[: self.limit])
+
+    def training_data(self) -> TrainingData:
+        """What the method may see."""
+        return TrainingData(
+            train=self.images("train"),
+            attributes=self.dataset.attributes,
+            size=self.dataset.size,
+            channels=self.dataset.channels,
+            generator=self.generator,
+            extractor=self.extractor,
+        )
+
+
+class Subset:
+    """Some images of a dataset, numbered anew.
+
+    Args:
+        dataset: The images.
+        indices: int64 (N,), the places in the dataset.
+    """
+
+    def __init__(self, dataset: ImageSet, indices: Tensor) -> None:
+        self.dataset, self.indices = dataset, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Images and attributes of int64 ``indices`` (N,) in [0, len(self))."""
+        return self.dataset.batch(self.indices[indices])
+
+
+def load_parts(spec: RunSpec, device: torch.device) -> Parts:
+    """Open the dataset of a run and load its networks.
+
+    Raises:
+        BenchError: Something is missing or not what its name says.
+    """
+    path = Path(spec.data) if spec.data else None
+    parts = Parts(open_dataset(spec.dataset, path, spec.dataset_options), device, spec.limit)
+    if spec.generator:
+        parts.generator = load_generator(spec.generator, device)
+        parts.weights["generator"] = parts.generator.sha256
+    if spec.predictor:
+        parts.predictor = load_predictor(spec.predictor, str(device))
+        parts.weights["predictor"] = parts.predictor.sha256
+    return parts
+
+
+def open_dataset(name: str, path: Path | None, options: Mapping[str, Any]) -> Dataset:
+    """Open a dataset.
+
+    Args:
+        name: Catalog name.
+        path: Where it lies; None for ``$BENCH_DATA/<name>`` or the cache.
+        options: Keyword arguments of its class.
+
+    Raises:
+        BenchError: The data is not there, it needs no path and got one, or an option is wrong.
+    """
+    dataset: type[Dataset] = lookup("datasets", name).load()
+    arguments = dict(options)
+    known = [key for key in inspect.signature(dataset).parameters if key not in ("path", "device")]
+    check_keys(arguments, known, f"option of the dataset {name}")
+    if dataset.needs_path:
+        arguments["path"] = path or _default_place(name)
+    elif path is not None:
+        raise BenchError(f"The dataset {name} reads no files; leave --data {path} out.")
+    try:
+        return dataset(**arguments)
+    except (TypeError, ValueError) as error:
+        raise BenchError(f"The dataset {name} cannot be opened: {error}") from error
+
+
+def _default_place(name: str) -> Path:
+    if any(entry.name == name for entry in downloads()):
+        return locate(name)
+    folder = data_folder() / name
+    if not folder.exists():
+        raise MissingFile(f"The dataset {name} is not in {folder}; put it there or give --data.")
+    return folder

@@ -1,0 +1,196 @@
+"""From what was asked for to what will run: names looked up, settings checked, defaults filled in.
+
+Settings are one nested dictionary, as ``--set`` and a config file give it: keys of the method at
+the top, those of the track under ``track`` and those of the dataset under ``dataset``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from baselines.base import Method
+from bench.catalog import lookup
+from bench.errors import BenchError, MissingFile, UnknownName
+from bench.files import sha256_of
+from bench.parts import open_dataset
+from bench.spec import Precision, Preset, RunSpec, check_keys
+from bench.tracks import Track
+from leaderboard.schema import describe_errors
+
+_WEIGHT_FILES = (".pkl", ".pt", ".pth", ".safetensors")
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """A run as it is asked for; what is None follows from the dataset and the track.
+
+    Attributes:
+        method: Name, alias or ``package.module:Class``.
+        dataset: Name or alias.
+        preset: ``smoke``, ``small`` or ``paper``.
+        generator: Name, or path of a checkpoint.
+        predictor: Name, or path of a file that ``bench train-predictor`` wrote.
+        extractor: Name.
+        settings: What to change, nested as the module's docstring says.
+        limit: At most so many images of the dataset and samples of the evaluation.
+        precision: ``float32`` or ``bfloat16``.
+        data: Where the dataset lies.
+    """
+
+    method: str
+    dataset: str
+    preset: str = "small"
+    generator: str | None = None
+    predictor: str | None = None
+    extractor: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    limit: int | None = None
+    precision: str = "float32"
+    data: Path | None = None
+
+
+def resolve(request: RunRequest, seed: int) -> RunSpec:
+    """The specification of a run.
+
+    Raises:
+        BenchError: A name or a setting is unknown or out of range, or a file is missing.
+    """
+    settings = dict(request.settings)
+    track_settings = _table(settings, "track")
+    dataset_options = _table(settings, "dataset")
+    method_entry = lookup("methods", request.method)
+    dataset_entry = lookup("datasets", request.dataset)
+    method = load_method(method_entry.name)
+    track = load_track(method.track)
+    _check_word("preset", request.preset, get_args(Preset))
+    _check_word("precision", request.precision, get_args(Precision))
+    contents = {}
+    if request.data is not None:
+        dataset = open_dataset(dataset_entry.name, request.data, dataset_options)
+        contents["data"] = dataset.fingerprint()
+    generator = _weights("generator", request.generator or dataset_entry.generator, contents)
+    predictor = _weights("predictor", request.predictor or dataset_entry.predictor, contents)
+    extractor = request.extractor or getattr(track, "extractor", None)
+    return RunSpec(
+        method=method_entry.name,
+        track=method.track,
+        dataset=dataset_entry.name,
+        generator=generator,
+        predictor=predictor,
+        extractor=lookup("extractors", extractor).name if extractor else None,
+        preset=request.preset,  # type: ignore[arg-type]  # checked above
+        seed=seed,
+        config=configured(method, request.preset, settings, f"setting of {method_entry.name}"),
+        track_options=_limited(
+            configured(
+                track, request.preset, track_settings, f"option of the track {method.track}"
+            ),
+            request.limit,
+        ),
+        dataset_options=dataset_options,
+        overrides=_changes(request),
+        limit=request.limit,
+        precision=request.precision,  # type: ignore[arg-type]  # checked above
+        data=str(request.data.resolve()) if request.data else None,
+        contents=contents,
+    )
+
+
+def load_method(name: str) -> type[Method]:
+    """The class of a method.
+
+    Raises:
+        BenchError: It is no method, or does not say which track evaluates it.
+    """
+    method = lookup("methods", name).load()
+    if not (isinstance(method, type) and issubclass(method, Method)):
+        raise BenchError(f"{name} is no method: it has to be a subclass of baselines.base.Method.")
+    if not getattr(method, "track", ""):
+        raise BenchError(
+            f"{name} names no track: derive it from Discoverer or another capability of "
+            "baselines.base."
+        )
+    return method
+
+
+def load_track(name: str) -> type[Track]:
+    """The class of a track."""
+    track: type[Track] = lookup("tracks", name).load()
+    return track
+
+
+def configured(
+    owner: type[Method] | type[Track], preset: str, settings: Mapping[str, Any], what: str
+) -> dict[str, Any]:
+    """The configuration of a preset with settings on top, in full, as JSON values.
+
+    Raises:
+        BenchError: A setting is unknown or out of range.
+    """
+    model: type[BaseModel] = owner.Config if issubclass(owner, Method) else owner.Options
+    check_keys(settings, model.model_fields, what)
+    try:
+        return owner.configure(preset, settings).model_dump(mode="json")
+    except ValidationError as error:
+        reason = describe_errors(list(error.errors()))
+        raise BenchError(f"Wrong {what}: {reason}; change it with --set.") from error
+
+
+def _limited(options: dict[str, Any], limit: int | None) -> dict[str, Any]:
+    """A track that counts its samples in an option ``samples`` takes at most ``limit``."""
+    if limit is not None and isinstance(options.get("samples"), int):
+        return {**options, "samples": min(options["samples"], limit)}
+    return options
+
+
+def _weights(kind: str, asked: str | None, contents: dict[str, str]) -> str | None:
+    """A name of the catalog, or an absolute path; the sha256 of its file goes to ``contents``."""
+    if not asked:
+        return None
+    if not asked.endswith(_WEIGHT_FILES):
+        return lookup(f"{kind}s", asked).name
+    path = Path(asked).expanduser().resolve()
+    if not path.is_file():
+        raise MissingFile(f"There is no file {asked}; give --{kind} a name or a checkpoint.")
+    contents[kind] = sha256_of(path)
+    return str(path)
+
+
+def _changes(request: RunRequest) -> dict[str, Any]:
+    """What sets the run apart from the plain one of its preset, as it was typed."""
+    changes = _flat(request.settings)
+    for name in ("generator", "predictor", "extractor", "limit"):
+        asked = getattr(request, name)
+        if asked is not None:
+            changes[name] = Path(asked).name if name in ("generator", "predictor") else asked
+    if request.precision != RunRequest.precision:
+        changes["precision"] = request.precision
+    return changes
+
+
+def _check_word(kind: str, word: str, known: tuple[str, ...]) -> None:
+    if word not in known:
+        raise UnknownName(kind, word, known, f"There are: {', '.join(known)}.")
+
+
+def _table(settings: dict[str, Any], name: str) -> dict[str, Any]:
+    table = settings.pop(name, {})
+    if not isinstance(table, Mapping):
+        raise BenchError(f"--set {name}={table} needs a key, as in {name}.samples=100.")
+    return dict(table)
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"track": {"samples": 5}}`` as ``{"track.samples": 5}``."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,250 @@
+"""The one road of every method in every track: a specification goes in, a result comes out.
+
+The parts are loaded and checked first, so that nothing is trained in vain; then the method is
+trained or continued, evaluated by its track, and the result written. However a run ends, its
+directory says so: completed, diverged, or failed with the traceback in its log.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from accelerate import PartialState
+
+from baselines.base import Method, TrainingData
+from baselines.randomness import derive_seed
+from bench.errors import BenchError, Diverged
+from bench.files import read_json_lines
+from bench.parts import Parts, load_parts
+from bench.progress import Progress
+from bench.provenance import collect
+from bench.resolve import load_method, load_track
+from bench.rundir import RunDirectory
+from bench.spec import RunSpec
+from bench.tracks import Evaluation, EvaluationContext, ProgressCallback, Track
+from bench.trainer import TrainingOptions, TrainingSummary, train
+from leaderboard.schema import Result, Status
+
+RUNS = Path("runs")
+
+
+class RunFailed(BenchError):
+    """A run ended by a fault of the program or of a method; the log has the traceback."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run; nothing here changes what is computed, but for the device.
+
+    Attributes:
+        root: The folder of all run directories.
+        device: ``cpu``, ``cuda``, or None for the best one present.
+        force: Start over, whatever is there.
+        trackers: Experiment trackers, such as ``tensorboard``.
+        quiet: Show no progress.
+    """
+
+    root: Path = RUNS
+    device: str | None = None
+    force: bool = False
+    trackers: tuple[str, ...] = ()
+    quiet: bool = False
+
+
+def execute(spec: RunSpec, options: RunOptions = RunOptions()) -> Result:
+    """Run to the end, from wherever an earlier call stopped; a finished run is only read.
+
+    Returns:
+        The result; its status is ``completed`` or ``diverged``.
+
+    Raises:
+        BenchError: Something of the input is missing or wrong; ``Locked`` if another process
+            works on the run; ``RunFailed`` after any other fault.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after a checkpoint.
+    """
+    state = _process_state(options.device)
+    run = RunDirectory(options.root, spec)
+    with run.lock() if state.is_main_process else nullcontext():
+        if options.force and state.is_main_process:
+            run.clear()
+        state.wait_for_everyone()
+        finished = run.result()
+        state.wait_for_everyone()
+        if finished is not None:
+            return finished
+        if state.is_main_process:
+            run.open()
+        result = _attempt(spec, options, run, state)
+        if state.is_main_process:
+            run.write_result(result)
+    if result.status == "failed":
+        raise RunFailed(
+            f"The run failed ({result.message}); the traceback is in {run.path / 'log.jsonl'}, "
+            "and the same command goes on from the last checkpoint."
+        )
+    return result
+
+
+def _attempt(spec: RunSpec, options: RunOptions, run: RunDirectory, state: PartialState) -> Result:
+    """Walk the road and say how it ended."""
+    walk = _Walk(spec, options, run, state)
+    try:
+        walk.go()
+    except Diverged as error:
+        return walk.result("diverged", str(error))
+    except BenchError:
+        raise
+    except Exception as error:
+        # Where every fault ends up: kept in the log, recorded, and told in one sentence.
+        run.log("error", traceback=traceback.format_exc())
+        return walk.result("failed", f"{type(error).__name__}: {error}")
+    return walk.result("completed")
+
+
+class _Walk:
+    """One run under way; a result can be made of what is known at any time."""
+
+    def __init__(
+        self, spec: RunSpec, options: RunOptions, run: RunDirectory, state: PartialState
+    ) -> None:
+        self.spec, self.options, self.run, self.state = spec, options, run, state
+        self.method: Method | None = None
+        self.training = TrainingSummary(0, 0.0)
+        self.evaluation = Evaluation([], {}, [])
+        self.evaluation_seconds = 0.0
+        self.provenance: dict[str, Any] = {}
+
+    def go(self) -> None:
+        """Load, train, evaluate."""
+        spec, main = self.spec, self.state.is_main_process
+        parts = load_parts(spec, self.state.device)
+        track = load_track(spec.track)()
+        extractor = parts.extractor(spec.extractor) if spec.extractor else None
+        data = parts.training_data()
+        self.method = build_method(spec, data, track)
+        self._note_provenance(parts)
+        self.training = train(
+            self.method, data, seed=spec.seed, folder=self.run.path, options=self._training()
+        )
+        self._note_provenance(parts)
+        with _progress(self.options.quiet or not main) as progress, self._figures() as folder:
+            context = EvaluationContext(
+                dataset=parts.images("test"),
+                generator=parts.generator,
+                extractor=extractor,
+                predictor=parts.predictor,
+                seed=spec.seed,
+                preset=spec.preset,
+                folder=folder,
+                device=self.state.device,
+                options=spec.track_options,
+                progress=progress,
+            )
+            started = time.monotonic()
+            self.evaluation = track.evaluate(self.method, context)
+            self.evaluation_seconds = time.monotonic() - started
+
+    def result(self, status: Status, message: str = "") -> Result:
+        """What the run has come to."""
+        spec = self.spec
+        parameters = self.method.parameters() if self.method else ()
+        return Result(
+            method=spec.method,
+            track=spec.track,
+            dataset=spec.dataset,
+            preset=spec.preset,
+            seed=spec.seed,
+            overrides=spec.overrides,
+            spec_hash=spec.hash,
+            status=status,
+            message=message,
+            metrics=tuple(self.evaluation.metrics),
+            protocol=self.evaluation.protocol,
+            steps=self.training.steps or self._logged_steps(),
+            seconds=round(self.training.seconds + self.evaluation_seconds, 3),
+            parameters=sum(p.numel() for p in parameters if p.requires_grad),
+            provenance=self.provenance,
+            figures=tuple(self.evaluation.figures),
+        )
+
+    def _training(self) -> TrainingOptions:
+        return TrainingOptions(
+            device=self.options.device,
+            precision="bf16" if self.spec.precision == "bfloat16" else "no",
+            trackers=self.options.trackers,
+            quiet=self.options.quiet,
+        )
+
+    def _note_provenance(self, parts: Parts) -> None:
+        self.provenance = collect(
+            type(self.method), self.state.device, parts.fingerprint, dict(parts.weights)
+        )
+        if self.state.is_main_process:
+            self.run.check_provenance(self.provenance)
+
+    def _logged_steps(self) -> int:
+        """How far a training came that did not end."""
+        records = read_json_lines(self.run.path / "log.jsonl")
+        return max((record.get("total", 0) for record in records), default=0)
+
+    @contextmanager
+    def _figures(self) -> Iterator[Path]:
+        """Where the evaluation may write: only one process writes to the run's directory."""
+        if self.state.is_main_process:
+            yield self.run.path
+        else:
+            with TemporaryDirectory() as folder:
+                yield Path(folder)
+
+
+def build_method(spec: RunSpec, data: TrainingData, track: Track) -> Method:
+    """The method of a run, its first weights drawn from the run's seed.
+
+    Raises:
+        BenchError: The track cannot evaluate it, or it cannot work on the data.
+    """
+    kind = load_method(spec.method)
+    if not issubclass(kind, track.capability):
+        raise BenchError(
+            f"{spec.method} cannot run on the track {spec.track}: it has to be a "
+            f"{track.capability.__name__}."
+        )
+    torch.manual_seed(derive_seed(spec.seed, "method"))
+    try:
+        return kind(kind.Config.model_validate(spec.config), data)
+    except ValueError as error:
+        raise BenchError(str(error)) from error
+
+
+def _process_state(device: str | None) -> PartialState:
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BenchError("--device cuda: torch sees no CUDA device; see bench doctor.")
+    return PartialState(cpu=device == "cpu")
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[ProgressCallback]:
+    """Shows each task of an evaluation that says how much there is to do."""
+    with ExitStack() as shown:
+        current: tuple[str, Progress] | None = None
+
+        def report(task: str, done: int, total: int) -> None:
+            nonlocal current
+            if not total:
+                return
+            if current is None or current[0] != task:
+                shown.close()
+                current = (task, shown.enter_context(Progress(task, total, quiet=quiet)))
+            current[1].update(done)
+
+        yield report
