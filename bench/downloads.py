@@ -98,7 +98,11 @@ def locate(name: str) -> Path:
         raise MissingFile(
             f"{name} is not on this machine: run `bench fetch {name}`, or {by_hand(entry)}."
         )
-    refuse_web_page(found)
+    if is_web_page(found):
+        raise Refused(
+            f"{found} is a web page and not what its name says (a login, quota or error page was "
+            f"saved in its place): delete it and run `bench fetch {name}`."
+        )
     return found
 
 
@@ -118,19 +122,11 @@ def by_hand(entry: Download) -> str:
     return f"put the file {entry.file} into the folder {entry.folder} by hand ({checked})"
 
 
-def refuse_web_page(path: Path) -> None:
-    """Refuse an HTML page that was saved under the name of weights or data.
-
-    Raises:
-        Refused: The file begins as a web page does.
-    """
+def is_web_page(path: Path) -> bool:
+    """Whether a file begins as an HTML page does, as one saved under the name of weights would."""
     with path.open("rb") as file:
         start = file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"<!doctype html", b"<html", b"<head")):
-        raise Refused(
-            f"{path} is a web page and not what its name says (a login, quota or error page was "
-            "saved in its place): delete it and fetch the file again."
-        )
+    return start.startswith((b"<!doctype html", b"<html", b"<head"))
 
 
 def _places(entry: Download) -> Iterable[Path]:
