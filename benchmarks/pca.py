@@ -19,7 +19,6 @@ Set ``OMP_NUM_THREADS`` and ``OPENBLAS_NUM_THREADS`` to fix the number of thread
 from __future__ import annotations
 
 import json
-import platform
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from collections.abc import Callable, Iterator
 import click
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info
 
 from metrics.moments import RunningMoments, principal_components
 
@@ -61,8 +61,8 @@ def exact_variances(blocks: MakeBlocks, components: int) -> NDArray[np.float64]:
     for block in blocks():
         centred = block.astype(np.float64) - mean
         covariance += centred.T @ centred / (count - 1)
-    variances: NDArray[np.float64] = np.linalg.eigvalsh(covariance)[::-1][:components]
-    return variances
+    descending = np.linalg.eigvalsh(covariance)[::-1]
+    return descending[:components].astype(np.float64)
 
 
 def time_ours(blocks: MakeBlocks, components: int) -> tuple[float, NDArray[np.float64]]:
@@ -123,7 +123,7 @@ def main(codes: int, dimensions: int, components: int, batch: int) -> None:
             "incremental_pca": float(np.abs(incremental / exact - 1.0).max()),
         },
         "peak_memory_gib": peak,
-        "machine": platform.processor() or platform.machine(),
+        "blas_threads": max(library["num_threads"] for library in threadpool_info()),
     }
     click.echo(json.dumps(report, indent=2))
 

@@ -88,7 +88,7 @@ class Result(_Record):
     status: Status
     """How the run ended."""
     message: str = ""
-    """Why the run did not complete; empty if it did."""
+    """Why the run did not complete, or what a reader must know of it; one sentence."""
     metrics: tuple[Measurement, ...] = ()
     """The scores, most important first; those taken before a failure are kept."""
     protocol: dict[str, JsonValue] = {}
@@ -110,8 +110,8 @@ class Result(_Record):
         twice = [name for name, times in names.items() if times > 1]
         if twice:
             raise ValueError(f"measured more than once: {', '.join(twice)}")
-        if (self.status == "completed") != (self.message == ""):
-            raise ValueError("a run has a message exactly if it did not complete")
+        if self.status != "completed" and not self.message:
+            raise ValueError(f"a {self.status} run needs a message that says why")
         return self
 
     def metric(self, name: str) -> Measurement | None:

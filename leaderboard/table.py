@@ -84,7 +84,8 @@ class Table:
         columns: The metrics.
         rows: The methods, best first by the first metric that has a direction.
         reported: Numbers from papers on this dataset.
-        notes: Sentences that a reader needs: why tables were split, which records differ.
+        notes: Sentences that a reader needs: why tables were split, which records differ,
+            why runs did not complete.
     """
 
     track: str
@@ -112,9 +113,12 @@ def build_tables(results: Iterable[Result], reported: Iterable[ReportedNumber] =
     for (track, dataset, _, preset), members in groupby(ordered, key=_place):
         groups = _comparable(list(members))
         for group in groups:
-            runs, notes = _distinct(group.results)
+            runs, notes = _distinct(sorted(group.results, key=_run))
             if group is not groups[0]:
                 notes.insert(0, _why_split(group, groups[0]))
+            notes += [
+                f"{run.method}, seed {run.seed}: {run.message}" for run in runs if run.message
+            ]
             numbers = pending.pop((track, dataset), [])
             columns = tuple(group.columns.values())
             rows = _ranked(_rows(runs), columns)
@@ -134,6 +138,7 @@ class _Group:
 
     columns: dict[str, Column] = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
+    configurations: set[tuple[str, str]] = field(default_factory=set)
 
     def accepts(self, result: Result) -> bool:
         return all(
@@ -143,6 +148,7 @@ class _Group:
 
     def add(self, result: Result) -> None:
         self.results.append(result)
+        self.configurations.add(_configuration(result))
         for measured in result.metrics:
             self.columns.setdefault(measured.name, _column(measured))
 
@@ -194,9 +200,7 @@ def _comparable(results: Sequence[Result]) -> list[_Group]:
 
 def _group_of(result: Result, groups: list[_Group]) -> _Group:
     accepting = [group for group in groups if group.accepts(result)]
-    kin = [
-        group for group in accepting if _configuration(result) in map(_configuration, group.results)
-    ]
+    kin = [group for group in accepting if _configuration(result) in group.configurations]
     if not accepting:
         groups.append(_Group())
     return (kin or accepting or groups[-1:])[0]
@@ -223,8 +227,7 @@ def abbreviated(value: str | int | float) -> str:
     return text[:12] if re.fullmatch("[0-9a-f]{40,}", text) else text
 
 
-def _rows(results: Iterable[Result]) -> list[Row]:
-    ordered = sorted(results, key=_run)
+def _rows(ordered: Iterable[Result]) -> list[Row]:
     return [
         _row(method, overrides, list(runs))
         for (method, overrides), runs in groupby(ordered, key=_configuration)
@@ -255,7 +258,7 @@ def _row(method: str, overrides: str, runs: Sequence[Result]) -> Row:
         cells[metric] = _cell(applicable) if applicable else None
     counts = Counter(run.status for run in runs)
     status = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
-    seeds = tuple(sorted(run.seed for run in runs))
+    seeds = tuple(run.seed for run in runs)
     return Row(method, overrides, seeds, status if len(counts) > 1 else runs[0].status, cells)
 
 

@@ -98,6 +98,11 @@ def test_runs_that_did_not_complete_stay_visible_and_out_of_the_mean():
     assert contrafeat.cells["s_disen"].mean == 0.4
     assert contrafeat.seeds == (0, 1, 2)
     assert (sefa.status, sefa.cells) == ("failed", {})
+    assert table.notes == (
+        "contrafeat, seed 1: the loss is NaN",
+        "contrafeat, seed 2: the disk is full",
+        "sefa, seed 0: the loss is NaN",
+    )
 
 
 def test_different_identities_never_share_a_table():
@@ -113,6 +118,7 @@ def test_different_identities_never_share_a_table():
     assert second.notes == (
         "Not comparable with the first table of this preset: protocol is released here and "
         "unstated there (s_disen); samples_per_direction is 50 here and 100 there (s_disen).",
+        "sefa, seed 1: the loss is NaN",
     )
     random.Random(0).shuffle(results)
     assert build_tables(results) == expected

@@ -110,7 +110,6 @@ def test_find_results_names_broken_records_and_reads_the_rest(tmp_path):
         {"metrics": [{"name": "fd", "value": 1.0}, {"name": "fd", "value": 2.0}]},
         {"metrics": [{"name": "fd", "value": 1.0, "interval": {"low": 2.0, "high": 1.0}}]},
         {"status": "diverged"},
-        {"message": "all is well"},
         {"status": "paused", "message": "waits"},
         {"seed": -1},
         {"method": ""},
