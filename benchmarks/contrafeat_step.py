@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from baselines.base import Batch, Stage, TrainingData
-from baselines.contrafeat import ContraFeat
+from baselines.contrafeat import ContraFeat, ContraFeatConfig
 from baselines.nets.stylegan2 import Generator
 from baselines.randomness import Draws, derive_seed
 from bench.data.shapes3d import Shapes3D
@@ -95,7 +95,7 @@ def make_data(device: str) -> TrainingData:
 def make_method(data: TrainingData, steps: int, batch: int, device: str) -> TimedContraFeat:
     """The small preset with directions that need no stage of their own."""
     settings = {"directions": "free", "batch_size": batch, "images": steps * batch}
-    config = TimedContraFeat.configure("small", settings)
+    config = ContraFeatConfig.model_validate({**ContraFeat.presets["small"], **settings})
     return TimedContraFeat(config, data).to(device)
 
 

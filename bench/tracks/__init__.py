@@ -20,7 +20,7 @@ from leaderboard.schema import Measurement
 
 
 class ProgressCallback(Protocol):
-    """Called with what is being done, how far it is, and how far it goes (0: unknown)."""
+    """Called with what is being done, how far it is, and how far it goes."""
 
     def __call__(self, task: str, done: int, total: int) -> None: ...
 

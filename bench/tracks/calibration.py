@@ -13,7 +13,7 @@ vectors of unit length, squared difference, mean over positions, mean over layer
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,7 +24,7 @@ from torch.nn import functional
 from baselines.base import Discoverer, FeatureExtractor, LatentGenerator
 
 _WIDEN = 4.0  # factor between the scales tried while the target is not yet bracketed
-_SMALLEST, _LARGEST = 4.0**-10, 4.0**10
+_SMALLEST, _LARGEST = 4.0**-8, 4.0**8
 _REFINEMENTS = 24  # far more than the interpolation needs; bisection alone would reach 1e-6
 
 
@@ -53,7 +53,7 @@ def calibrate(
 ) -> Calibration:
     """Find the smallest bracketed scale at which ``distance`` equals ``target``.
 
-    The scale is bracketed from 1 in factors of 4 within [4**-10, 4**10], then found by bisection
+    The scale is bracketed from 1 in factors of 4 within [4**-8, 4**8], then found by bisection
     on its logarithm. The cut is where a power law through the bracket's ends meets the target, but
     never near an end, so that the bracket shrinks even where the law is wrong; a continuous
     distance need not be monotone for that.
@@ -115,55 +115,52 @@ def _cut(low: float, high: float, below: float, above: float, target: float) -> 
     return low * (high / low) ** share
 
 
-@torch.no_grad()
-def mean_edit_distance(
-    method: Discoverer,
-    generator: LatentGenerator,
-    extractor: FeatureExtractor,
-    codes: Tensor,
-    scale: float,
-    batch_size: int = 64,
-) -> float:
-    """The mean feature distance between codes moved forwards and backwards by ``scale``.
+def edit_pairs(
+    method: Discoverer, codes: Tensor, scale: float, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Codes moved backwards and forwards, in batches.
 
     Every code moves along one direction, and all directions have the same share of the codes
     (give or take one).
 
     Args:
-        method: The method whose directions are measured.
-        generator: Makes the images, with constant noise.
-        extractor: Its feature maps at the images' own size define the distance.
+        method: The method whose directions are taken.
         codes: (N, L, D), layer codes of the generator.
         scale: The step along a direction, either way.
-        batch_size: Pairs of images at a time; the mean does not depend on it.
-
-    Returns:
-        The mean distance in [0, 4]; NaN or infinite if the method's edits are.
+        batch_size: Codes at a time.
     """
-    count = len(codes)
-    directions = torch.arange(count, device=codes.device) * method.num_directions // count
-    batches = zip(codes.split(batch_size), directions.split(batch_size), strict=True)
-    pairs = ((method.shift(ws, k, -scale), method.shift(ws, k, scale)) for ws, k in batches)
-    return _summed_distance(generator, extractor, pairs) / count
+    directions = torch.arange(len(codes), device=codes.device) * method.num_directions // len(codes)
+    for ws, k in zip(codes.split(batch_size), directions.split(batch_size), strict=True):
+        yield method.shift(ws, k, -scale), method.shift(ws, k, scale)
 
 
 @torch.no_grad()
-def mean_sample_distance(
-    generator: LatentGenerator, extractor: FeatureExtractor, codes: Tensor, batch_size: int = 64
+def mean_distance(
+    generator: LatentGenerator,
+    extractor: FeatureExtractor,
+    pairs: Iterable[tuple[Tensor, Tensor]],
+    progress: Callable[[int], None] | None = None,
 ) -> float:
-    """The mean feature distance between unrelated images, which edit distances compare with.
+    """The mean distance D between the images of pairs of codes, in constant memory.
 
     Args:
         generator: Makes the images, with constant noise.
-        extractor: As for ``mean_edit_distance``.
-        codes: (N, L, D), N >= 2; each of the first half is paired with one of the second.
-        batch_size: Pairs of images at a time.
+        extractor: Its feature maps at the images' own size define the distance.
+        pairs: Batches of first and of second codes, (N, L, D) each.
+        progress: Called with the number of pairs done after each batch.
+
+    Returns:
+        The mean in [0, 4], whatever the sizes of the batches; NaN if a code or an image is.
     """
-    half = len(codes) // 2
-    pairs = zip(
-        codes[:half].split(batch_size), codes[half : 2 * half].split(batch_size), strict=True
-    )
-    return _summed_distance(generator, extractor, pairs) / half
+    total, count = 0.0, 0
+    for codes in pairs:
+        first, second = (generator.synthesis(ws, noise_mode="const") for ws in codes)
+        distances = feature_distance(extractor, first, second)
+        total += distances.double().sum().item()
+        count += len(distances)
+        if progress is not None:
+            progress(count)
+    return total / count
 
 
 def feature_distance(extractor: FeatureExtractor, first: Tensor, second: Tensor) -> Tensor:
@@ -183,14 +180,3 @@ def feature_distance(extractor: FeatureExtractor, first: Tensor, second: Tensor)
         one, other = functional.normalize(features, dim=1, eps=1e-6).chunk(2)  # N x C x h x w
         per_layer.append((one - other).square().sum(dim=1).mean(dim=(1, 2)))
     return torch.stack(per_layer).mean(dim=0)
-
-
-def _summed_distance(
-    generator: LatentGenerator, extractor: FeatureExtractor, pairs: Iterable[tuple[Tensor, Tensor]]
-) -> float:
-    """The sum of the feature distances of pairs of codes, batch by batch."""
-    total = 0.0
-    for first, second in pairs:
-        images = [generator.synthesis(codes, noise_mode="const") for codes in (first, second)]
-        total += feature_distance(extractor, *images).double().sum().item()
-    return total

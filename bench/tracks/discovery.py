@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -31,14 +32,13 @@ from bench.tracks import AttributePredictor, Evaluation, EvaluationContext, Trac
 from bench.tracks.calibration import (
     Calibration,
     calibrate,
-    mean_edit_distance,
-    mean_sample_distance,
+    edit_pairs,
+    mean_distance,
 )
-from bench.tracks.discovery_figures import Traversal, draw_figures
+from bench.tracks.discovery_figures import Subject, draw_figures
 from leaderboard.schema import ConfidenceInterval, Measurement
 from metrics.arrays import FloatArray
-from metrics.discovery import DiscoveryScores, Reading, discovery_intervals, discovery_scores
-from metrics.statistics import Interval
+from metrics.discovery import Reading, discovery_intervals, discovery_scores
 
 _READINGS: dict[str, Reading] = {"": "signed-mean", "_abs": "mean-absolute"}
 _PIXELS_AT_ONCE = 64 * 128 * 128  # one code at a time at 1024 px, 64 up to 128 px
@@ -88,21 +88,21 @@ class DiscoveryTrack(Track):
         codes = bench.codes("samples", bench.options.samples)
         before, after = _attribute_scores(bench, codes, sizes.scale)
         changes = np.abs((after - before).mean(axis=1))  # directions x attributes
-        scores = {suffix: discovery_scores(after, before, r) for suffix, r in _READINGS.items()}
-        figures = draw_figures(
-            context.folder,
-            bench.method,
-            bench.generator,
-            codes,
-            changes,
-            bench.predictor.names,
-            Traversal(sizes.scale, bench.options.traversal_range, bench.options.traversal_steps),
-            bench.batch_size,
+        subject = Subject(
+            method=bench.method,
+            generator=bench.generator,
+            codes=codes,
+            changes=changes,
+            attributes=bench.predictor.names,
+            scale=sizes.scale,
+            reach=bench.options.traversal_range,
+            steps=bench.options.traversal_steps,
+            batch_size=bench.batch_size,
         )
         return Evaluation(
-            metrics=_measurements(bench, sizes, before, after, scores),
+            metrics=_measurements(bench, sizes, before, after),
             protocol=_protocol(bench, sizes, changes),
-            figures=figures,
+            figures=draw_figures(subject, context.folder),
         )
 
 
@@ -182,14 +182,15 @@ class _EditSizes:
 def _edit_sizes(bench: _Workbench) -> _EditSizes:
     options = bench.options
     codes = bench.codes("calibration", options.calibration_codes)
-    done = 0
+    tries = count(1)
 
     def distance(scale: float) -> float:
-        nonlocal done
-        done += 1
-        bench.context.report("calibrating the edit scale", done, 0)
-        found = mean_edit_distance(
-            bench.method, bench.generator, bench.extractor, codes, scale, bench.batch_size
+        task = f"edit scale, try {next(tries)}"
+        found = mean_distance(
+            bench.generator,
+            bench.extractor,
+            edit_pairs(bench.method, codes, scale, bench.batch_size),
+            lambda done: bench.context.report(task, done, len(codes)),
         )
         if not np.isfinite(found):
             raise Diverged(
@@ -198,7 +199,8 @@ def _edit_sizes(bench: _Workbench) -> _EditSizes:
             )
         return found
 
-    between = mean_sample_distance(bench.generator, bench.extractor, codes, bench.batch_size)
+    neighbours = (part.split(bench.batch_size) for part in (codes, codes.roll(1, 0)))
+    between = mean_distance(bench.generator, bench.extractor, zip(*neighbours, strict=True))
     if options.protocol == "released":
         return _EditSizes(options.edit_scale, distance(options.edit_scale), between, None)
     found = calibrate(distance, options.edit_distance)
@@ -228,38 +230,30 @@ def _attribute_scores(
 
 
 def _measurements(
-    bench: _Workbench,
-    sizes: _EditSizes,
-    before: FloatArray,
-    after: FloatArray,
-    scores: dict[str, DiscoveryScores],
+    bench: _Workbench, sizes: _EditSizes, before: FloatArray, after: FloatArray
 ) -> list[Measurement]:
     identity = _identity(bench, sizes)
     seed = derive_seed(bench.context.seed, "discovery", "bootstrap")
     found = []
     for suffix, reading in _READINGS.items():
+        scores = discovery_scores(after, before, reading)
         intervals = discovery_intervals(after, before, reading, seed=seed)
-        for name, value, interval in (
-            ("s_disen", scores[suffix].s_disen, intervals.s_disen),
-            ("n_discov", scores[suffix].n_discov, intervals.n_discov),
-        ):
-            found.append(_measurement(name + suffix, value, interval, identity))
+        for name in ("s_disen", "n_discov"):
+            interval = getattr(intervals, name)
+            measurement = Measurement(
+                name=name + suffix,
+                value=getattr(scores, name),
+                interval=ConfidenceInterval(
+                    low=interval.low, high=interval.high, level=interval.level
+                ),
+                standard_error=interval.standard_error,
+                higher_is_better=True,
+                identity=identity,
+            )
+            found.append(measurement)
     for name, value in (("edit_scale", sizes.scale), ("edit_distance", sizes.distance)):
         found.append(Measurement(name=name, value=value, identity=identity))
     return found
-
-
-def _measurement(
-    name: str, value: float, interval: Interval, identity: dict[str, str | int | float]
-) -> Measurement:
-    return Measurement(
-        name=name,
-        value=value,
-        interval=ConfidenceInterval(low=interval.low, high=interval.high, level=interval.level),
-        standard_error=interval.standard_error,
-        higher_is_better=True,
-        identity=identity,
-    )
 
 
 def _identity(bench: _Workbench, sizes: _EditSizes) -> dict[str, str | int | float]:

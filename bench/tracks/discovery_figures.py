@@ -6,8 +6,9 @@ layers that its directions attend to and its prototypes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,144 +16,138 @@ import torch
 from torch import Tensor
 
 from baselines.base import Discoverer, LatentGenerator
-from bench.tracks.figures import draw_grid, draw_heat_map, draw_traversals
+from bench.figures import save_heat_map, save_image_grid, save_traversals
 from metrics.arrays import FloatArray
 
 _SAMPLES = 64
 
 
 @dataclass(frozen=True)
-class Traversal:
-    """How a traversal walks along a direction.
+class Subject:
+    """What the figures show.
 
     Attributes:
-        scale: The edit scale s.
-        reach: The furthest step, in multiples of s.
-        steps: How many pictures, evenly spaced.
-    """
-
-    scale: float
-    reach: float
-    steps: int
-
-    @property
-    def positions(self) -> list[float]:
-        """From ``-reach`` to ``reach``, in multiples of s."""
-        return [float(x) for x in np.linspace(-self.reach, self.reach, self.steps)]
-
-
-def draw_figures(
-    folder: Path,
-    method: Discoverer,
-    generator: LatentGenerator,
-    codes: Tensor,
-    changes: FloatArray,
-    attributes: Sequence[str],
-    traversal: Traversal,
-    batch_size: int,
-) -> list[str]:
-    """Write all figures of a method.
-
-    Args:
-        folder: The run's directory; the figures go to its folder ``figures``.
-        method: Its directions are shown, and, if it has methods of these names, its
+        method: Its directions are drawn, and, if it has methods of these names, its
             ``attention()``, (K, L), and ``prototypes()``, (K, 3, H, W) in [-1, 1] or None.
         generator: Makes the images.
         codes: (N, L, D); the first is the one that the traversals edit.
         changes: (K, A), how much each direction changes each attribute, >= 0.
         attributes: A names.
-        traversal: How to walk along the directions.
+        scale: The edit scale s.
+        reach: The furthest step of a traversal, in multiples of s.
+        steps: How many pictures a traversal has, evenly spaced.
         batch_size: Images made at a time.
+    """
+
+    method: Discoverer
+    generator: LatentGenerator
+    codes: Tensor
+    changes: FloatArray
+    attributes: Sequence[str]
+    scale: float
+    reach: float
+    steps: int
+    batch_size: int
+
+    @property
+    def name(self) -> str:
+        return type(self.method).__name__
+
+    @property
+    def labels(self) -> list[str]:
+        """For each direction, the attribute it changes most and that one's share of all change."""
+        labels = []
+        for k, row in enumerate(self.changes):
+            top = int(row.argmax())
+            share = f"{self.attributes[top]} {row[top] / row.sum():.0%}"
+            labels.append(f"dir {k}: {share if row[top] > 0 else 'no change'}")
+        return labels
+
+    def images(self, codes: Tensor) -> Tensor:
+        """Images (N, C, H, W) of codes (N, L, D), on the CPU."""
+        parts = codes.split(self.batch_size)
+        return torch.cat([self.generator.synthesis(x, noise_mode="const").cpu() for x in parts])
+
+
+def draw_figures(subject: Subject, folder: Path) -> list[str]:
+    """Write all figures of a method.
+
+    Args:
+        subject: What to show.
+        folder: The run's directory; the figures go to its folder ``figures``.
 
     Returns:
         The pictures' paths relative to ``folder``.
     """
-    name = type(method).__name__
-    directions = [f"dir {k}" for k in range(len(changes))]
-    labels = _labels(changes, attributes)
-    paths = {kind: Path("figures") / f"{kind}.png" for kind in ("traversals", "scores", "samples")}
-    draw_traversals(
-        folder / paths["traversals"],
-        _traversal_images(method, generator, codes[:1], traversal, batch_size),
-        labels,
-        [_signed(position) for position in traversal.positions],
-        f"{name}: one code moved along each direction (s = {traversal.scale:.3g})",
+    drawings: dict[str, Callable[[Path], None]] = {
+        "traversals": partial(_draw_traversals, subject),
+        "scores": partial(_draw_scores, subject),
+        "samples": partial(_draw_samples, subject),
+    }
+    attention, prototypes = (_of(subject.method, name) for name in ("attention", "prototypes"))
+    if attention is not None:
+        drawings["attention"] = partial(_draw_attention, subject, attention)
+    if prototypes is not None:
+        drawings["prototypes"] = partial(_draw_prototypes, subject, prototypes)
+    paths = [Path("figures") / f"{name}.png" for name in drawings]
+    for path, draw in zip(paths, drawings.values(), strict=True):
+        draw(folder / path)
+    return [path.as_posix() for path in paths]
+
+
+def _draw_traversals(subject: Subject, path: Path) -> None:
+    positions = torch.linspace(-subject.reach, subject.reach, subject.steps)
+    steps = (positions * subject.scale).to(subject.codes.device)
+    code = subject.codes[:1].expand(len(steps), -1, -1)
+    rows = [
+        subject.images(subject.method.shift(code, k, steps))
+        for k in range(subject.method.num_directions)
+    ]
+    save_traversals(
+        torch.stack(rows),
+        path,
+        subject.labels,
+        [f"{position:+.3g} s" if position else "0" for position in positions.tolist()],
+        f"{subject.name}: one code moved along each direction (s = {subject.scale:.3g})",
     )
-    largest = changes.max(axis=1, keepdims=True)
-    draw_heat_map(
-        folder / paths["scores"],
-        np.divide(changes, largest, out=np.zeros_like(changes), where=largest > 0),
-        directions,
-        attributes,
-        f"{name}: what each direction changes",
+
+
+def _draw_scores(subject: Subject, path: Path) -> None:
+    largest = subject.changes.max(axis=1, keepdims=True)
+    save_heat_map(
+        subject.changes / np.where(largest > 0, largest, 1.0),
+        path,
+        [f"dir {k}" for k in range(len(largest))],
+        subject.attributes,
+        f"{subject.name}: what each direction changes",
         row_title="direction",
         column_title="attribute",
         value_title="change (largest = 1)",
     )
-    draw_grid(
-        folder / paths["samples"],
-        _images(generator, codes[:_SAMPLES], batch_size),
-        "Samples of the generator, unedited",
+
+
+def _draw_samples(subject: Subject, path: Path) -> None:
+    images = subject.images(subject.codes[:_SAMPLES])
+    save_image_grid(images, path, title="Samples of the generator, unedited")
+
+
+def _draw_attention(subject: Subject, attention: Tensor, path: Path) -> None:
+    save_heat_map(
+        attention.double().cpu().numpy(),
+        path,
+        subject.labels,
+        [str(layer) for layer in range(attention.shape[1])],
+        f"{subject.name}: the generator layers that each direction moves",
+        row_title="direction",
+        column_title="layer of the code, from coarse to fine",
+        value_title="attention",
     )
-    attention = _of(method, "attention")
-    if attention is not None:
-        paths["attention"] = Path("figures/attention.png")
-        draw_heat_map(
-            folder / paths["attention"],
-            attention.double().cpu().numpy(),
-            labels,
-            [str(layer) for layer in range(attention.shape[1])],
-            f"{name}: the generator layers that each direction moves",
-            row_title="direction",
-            column_title="layer of the code, from coarse to fine",
-            value_title="attention",
-        )
-    prototypes = _of(method, "prototypes")
-    if prototypes is not None:
-        paths["prototypes"] = Path("figures/prototypes.png")
-        draw_grid(
-            folder / paths["prototypes"],
-            prototypes,
-            f"{name}: learned prototypes",
-            [label.replace(": ", "\n") for label in labels],
-            columns=6,
-        )
-    return [path.as_posix() for path in paths.values()]
 
 
-def _labels(changes: FloatArray, attributes: Sequence[str]) -> list[str]:
-    """For each direction, the attribute it changes most and that one's share of all change."""
-    labels = []
-    for k, row in enumerate(changes):
-        top = int(row.argmax())
-        share = f"{attributes[top]} {row[top] / row.sum():.0%}" if row[top] > 0 else "no change"
-        labels.append(f"dir {k}: {share}")
-    return labels
-
-
-def _traversal_images(
-    method: Discoverer,
-    generator: LatentGenerator,
-    code: Tensor,
-    traversal: Traversal,
-    batch_size: int,
-) -> Tensor:
-    """Images of one code moved along all directions, (K, T, C, H, W)."""
-    steps = torch.tensor(traversal.positions, device=code.device) * traversal.scale
-    rows = []
-    for k in range(method.num_directions):
-        moved = method.shift(code.expand(len(steps), -1, -1), k, steps)
-        rows.append(_images(generator, moved, batch_size))
-    return torch.stack(rows)
-
-
-def _images(generator: LatentGenerator, codes: Tensor, batch_size: int) -> Tensor:
-    parts = codes.split(batch_size)
-    return torch.cat([generator.synthesis(part, noise_mode="const").cpu() for part in parts])
-
-
-def _signed(position: float) -> str:
-    return f"{position:+.3g} s" if position else "0"
+def _draw_prototypes(subject: Subject, prototypes: Tensor, path: Path) -> None:
+    labels = [label.replace(": ", "\n") for label in subject.labels]
+    title = f"{subject.name}: learned prototypes"
+    save_image_grid(prototypes, path, columns=6, title=title, labels=labels)
 
 
 def _of(method: Discoverer, name: str) -> Tensor | None:

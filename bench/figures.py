@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: traversals, heat maps and plain grids, as PNG.
+"""Pictures for people: grids of images, traversals and heat maps, as PNG.
 
 Images are float tensors in [-1, 1], N x C x H x W. Matplotlib draws without a display and is
 imported only here, when a picture is made.
@@ -27,14 +27,14 @@ _GAP = 0.06  # white space between pictures, as a share of their width
 _MOST_ANNOTATED = 600  # cells; more of them would be too small to read
 
 
-def draw_traversals(
-    path: Path, images: Tensor, rows: Sequence[str], columns: Sequence[str], title: str
+def save_traversals(
+    images: Tensor, path: Path, rows: Sequence[str], columns: Sequence[str], title: str
 ) -> None:
     """One row of pictures for each direction and one column for each step.
 
     Args:
-        path: The PNG to write.
         images: (R, T, C, H, W) in [-1, 1].
+        path: The PNG to write.
         rows: R labels.
         columns: T labels.
         title: What the picture shows.
@@ -53,17 +53,21 @@ def draw_traversals(
     _save(figure, path)
 
 
-def draw_grid(
-    path: Path, images: Tensor, title: str, labels: Sequence[str] | None = None, columns: int = 8
+def save_image_grid(
+    images: Tensor,
+    path: Path,
+    columns: int = 8,
+    title: str = "",
+    labels: Sequence[str] | None = None,
 ) -> None:
     """Pictures side by side, with a label below each where labels are given.
 
     Args:
-        path: The PNG to write.
         images: (N, C, H, W) in [-1, 1].
+        path: The PNG to write.
+        columns: Pictures in a row.
         title: What the picture shows.
         labels: N labels, or None.
-        columns: Pictures in a row.
     """
     columns = min(columns, images.shape[0])
     spacing = _LABEL if labels else _GAP
@@ -86,9 +90,9 @@ def draw_grid(
     _save(figure, path)
 
 
-def draw_heat_map(
-    path: Path,
+def save_heat_map(
     values: NDArray[np.floating],
+    path: Path,
     rows: Sequence[str],
     columns: Sequence[str],
     title: str,
@@ -100,8 +104,8 @@ def draw_heat_map(
     """A matrix of non-negative values as colours, with the numbers in its cells.
 
     Args:
-        path: The PNG to write.
         values: (R, C); NaN is left blank.
+        path: The PNG to write.
         rows: R labels.
         columns: C labels.
         title: What the picture shows.
@@ -154,7 +158,8 @@ def _new_figure(width: float, height: float, title: str) -> tuple[Figure, Axes]:
     width = max(width, _INCHES_PER_LETTER * len(title))
     figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=11)
+    if title:
+        figure.suptitle(title, fontsize=11)
     axes = figure.add_subplot()
     axes.tick_params(length=0, labelsize=9)
     return figure, axes
