@@ -42,7 +42,6 @@ _OPTIONAL = {
     "easypytorch3d": ("pytorch3d.loss", "pytorch3d", "pytorch3d backend of the Chamfer distance"),
     "h5py": ("h5py", "h5", "dataset 3dshapes (shapes3d is rendered)"),
     "tensorboard": ("torch.utils.tensorboard", "track", "TensorBoard logs"),
-    "huggingface_hub": ("huggingface_hub", "hub", "weights from the Hugging Face hub"),
 }
 # What an import of a package that is there but broken ends with: native libraries that are
 # missing (OSError), operators that do not fit the installed torch (RuntimeError) and the like.

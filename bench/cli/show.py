@@ -97,8 +97,12 @@ def _lines(result: Result, path: Path) -> Iterator[str]:
             "time": f"{result.seconds:.1f} s with evaluation",
         }.items()
     )
+    shared = _shared_identity(result)
     yield from ("", "scores")
-    yield from _table((measured.name, _score(measured)) for measured in result.metrics)
+    yield from _table((measured.name, _score(measured, shared)) for measured in result.metrics)
+    if shared:
+        yield from ("", "comparable only with scores of the same")
+        yield from _table((key, _plain(value)) for key, value in shared.items())
     for title, part in (("protocol", result.protocol), ("provenance", result.provenance)):
         yield from ("", title)
         yield from _table((key, _plain(value)) for key, value in part.items())
@@ -112,7 +116,17 @@ def _table(rows: Iterable[tuple[str, Any]]) -> Iterator[str]:
     return (f"  {key:{width}}  {value}" for key, value in lines)
 
 
-def _score(measured: Measurement) -> str:
+def _shared_identity(result: Result) -> dict[str, Any]:
+    """What the identities of all scores have in common."""
+    first, *others = [measured.identity for measured in result.metrics] or [{}]
+    return {
+        key: value
+        for key, value in first.items()
+        if all(other.get(key) == value for other in others)
+    }
+
+
+def _score(measured: Measurement, shared: Mapping[str, Any]) -> str:
     if measured.value is None:
         return "n/a"
     parts = [f"{measured.value:.6g}"]
@@ -123,8 +137,9 @@ def _score(measured: Measurement) -> str:
         parts.append(f"standard error {measured.standard_error:.2g}")
     if measured.higher_is_better is not None:
         parts.append("higher is better" if measured.higher_is_better else "lower is better")
-    if measured.identity:
-        parts.append(_plain(measured.identity))
+    own = {key: value for key, value in measured.identity.items() if key not in shared}
+    if own:
+        parts.append(_plain(own))
     return ", ".join(parts)
 
 

@@ -29,11 +29,11 @@ RESULT = Result(
             value=0.4321,
             interval=ConfidenceInterval(low=0.41, high=0.45),
             higher_is_better=True,
-            identity={"predictor": "shapes3d"},
+            identity={"predictor": "shapes3d", "samples": 100},
         ),
-        Measurement(name="fd", value=None),
+        Measurement(name="fd", value=None, identity={"samples": 100}),
     ),
-    protocol={"samples": 100},
+    protocol={"edit_scale": 0.5},
     provenance={"packages": {"torch": "2.12.0"}},
     figures=("figures/traversals.png",),
 )
@@ -72,7 +72,7 @@ def test_all_ways_to_name_a_run_lead_to_the_same_text(runs: Path) -> None:
     text = relative.pop()
     assert text.startswith("contrafeat on shapes3d (small, seed 3)\n")
     score = "0.4321, [0.41, 0.45] (95% interval), higher is better, predictor shapes3d"
-    for expected in (score, "n/a", "directions 8", "samples", "torch 2.12.0"):
+    for expected in (score, "n/a", "directions 8", "of the same\n  samples  100\n", "torch 2.12.0"):
         assert expected in text
     assert f"{folder.relative_to(runs.parent)}/figures/traversals.png" in text
 
