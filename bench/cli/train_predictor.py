@@ -19,7 +19,11 @@ Examples:
     "--steps", type=click.IntRange(min=1), default=4000, show_default=True, help="Optimiser steps."
 )
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), default=128, show_default=True, help="Images a step."
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=128,
+    show_default=True,
+    help="Images a step.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--data", type=click.Path(path_type=Path), help="Where the dataset lies.")

@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.errors import BenchError, Locked, UnknownName
+from bench.files import read_json_lines
+from bench.resolve import RunRequest, resolve
+from bench.run import RunFailed, RunOptions, execute
+from bench.rundir import RunDirectory
+from bench.spec import RunSpec
+
+TOY = RunRequest("toy_parts:ToyMethod", "toy_parts:ToyDataset", "smoke")
+
+pytestmark = pytest.mark.usefixtures("toys")
+
+
+def spec(seed: int = 0, **settings: Any) -> RunSpec:
+    return resolve(replace(TOY, settings=settings), seed)
+
+
+def options(root: Path, **changes: Any) -> RunOptions:
+    return RunOptions(root, device="cpu", quiet=True, **changes)
+
+
+def test_a_run_leaves_everything_in_its_directory(tmp_path: Path) -> None:
+    run = spec(rate=0.5)
+    result = execute(run, options(tmp_path))
+    folder = tmp_path / run.folder
+    assert result.status == "completed"
+    assert (result.steps, result.parameters) == (5, 3)
+    assert result.spec_hash == run.hash
+    assert result.overrides == {"rate": 0.5}
+    assert result.metric("fun") is not None
+    assert json.loads((folder / "result.json").read_text())["metrics"][0]["name"] == "fun"
+    assert RunSpec.model_validate_json((folder / "spec.json").read_text()) == run
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert provenance == result.provenance
+    assert provenance["dataset"] == f"{40:064x}"
+    assert len(provenance["method"]["sha256"]) == 64
+    assert read_json_lines(folder / "log.jsonl")[-1]["total"] == 5
+    assert [(folder / figure).exists() for figure in result.figures] == [True]
+    assert list((folder / "checkpoint").rglob("model.safetensors"))
+
+
+def test_a_finished_run_is_only_read_unless_forced(tmp_path: Path) -> None:
+    first = execute(spec(), options(tmp_path))
+    path = tmp_path / spec().folder / "result.json"
+    written = path.stat().st_mtime_ns
+    assert execute(spec(), options(tmp_path)) == first
+    assert path.stat().st_mtime_ns == written
+    again = execute(spec(), options(tmp_path, force=True))
+    assert path.stat().st_mtime_ns > written
+    assert again.metrics == first.metrics
+
+
+def test_numbers_are_a_function_of_the_spec(tmp_path: Path) -> None:
+    first, other = (execute(spec(seed), options(tmp_path)) for seed in (0, 1))
+    assert first.metrics != other.metrics
+    assert execute(spec(), options(tmp_path / "elsewhere")).metrics == first.metrics
+
+
+def test_divergence_is_recorded_and_not_tried_again(tmp_path: Path) -> None:
+    run = spec(rate=1e30)
+    result = execute(run, options(tmp_path))
+    assert result.status == "diverged"
+    assert "loss is" in result.message
+    assert not result.metrics
+    assert execute(run, options(tmp_path)) == result
+
+
+def test_a_fault_is_one_sentence_and_its_traceback_is_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = spec(fault=True)
+    with pytest.raises(RunFailed, match=r"KeyError: 'the spring is broken'.*log\.jsonl") as failure:
+        execute(run, options(tmp_path))
+    assert failure.value.exit_code == 1
+    folder = tmp_path / run.folder
+    assert "in step" in read_json_lines(folder / "log.jsonl")[-1]["traceback"]
+    assert json.loads((folder / "result.json").read_text())["status"] == "failed"
+    monkeypatch.setenv("TOY_MENDED", "yes")
+    assert execute(run, options(tmp_path)).status == "completed"
+
+
+def test_a_locked_run_names_the_process_that_works_on_it(tmp_path: Path) -> None:
+    with (
+        RunDirectory(tmp_path, spec()).lock(),
+        pytest.raises(Locked, match=f"Process {os.getpid()} works on this run"),
+    ):
+        execute(spec(), options(tmp_path))
+    assert execute(spec(), options(tmp_path)).status == "completed"
+
+
+def test_changed_inputs_are_noticed(tmp_path: Path) -> None:
+    execute(spec(), options(tmp_path))
+    folder = tmp_path / spec().folder
+    (folder / "result.json").unlink()
+    provenance = json.loads((folder / "provenance.json").read_text())
+    (folder / "provenance.json").write_text(json.dumps({**provenance, "dataset": "other"}))
+    with pytest.raises(BenchError, match=r"dataset changed since.*--force"):
+        execute(spec(), options(tmp_path))
+    assert execute(spec(), options(tmp_path, force=True)).status == "completed"
+
+
+def test_a_limit_bounds_images_and_samples(tmp_path: Path) -> None:
+    run = resolve(replace(TOY, limit=3), 0)
+    assert run.track_options["samples"] == 3
+    result = execute(run, options(tmp_path))
+    assert result.protocol["images"] == 3
+    assert result.overrides == {"limit": 3}
+    assert run.hash != spec().hash
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (replace(TOY, settings={"stesp": 3}), "did you mean steps"),
+        (replace(TOY, settings={"steps": 0}), "steps: Input should be greater than or equal"),
+        (replace(TOY, settings={"track": {"sample": 3}}), "did you mean samples"),
+        (replace(TOY, settings={"track": 3}), "needs a key"),
+        (replace(TOY, preset="smal"), "did you mean small"),
+        (replace(TOY, precision="float"), "did you mean float32"),
+        (replace(TOY, generator="nowhere.pkl"), "no file nowhere.pkl"),
+        (replace(TOY, generator="stylegan2-fhq-256"), "did you mean stylegan2-ffhq-256"),
+        (replace(TOY, data=Path("nowhere")), "reads no files"),
+        (replace(TOY, method="toy_parts:ToyDataset"), "is no method"),
+        (replace(TOY, method="baselines.base:Method"), "names no track"),
+    ],
+)
+def test_wrong_input_is_one_sentence(request_: RunRequest, message: str) -> None:
+    with pytest.raises(BenchError, match=message):
+        resolve(request_, 0)
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (replace(TOY, settings={"rate": -1}), "A toy learns forwards"),
+        (replace(TOY, settings={"dataset": {"cout": 3}}), "did you mean count"),
+        (replace(TOY, settings={"dataset": {"count": 1}}), "Toys come in pairs"),
+        (replace(TOY, method="toy_parts:NoRepresenter"), "has to be a Representer"),
+    ],
+)
+def test_wrong_parts_end_a_run_before_it_starts(
+    request_: RunRequest, message: str, tmp_path: Path
+) -> None:
+    run = resolve(request_, 0)
+    with pytest.raises(BenchError, match=message) as error:
+        execute(run, options(tmp_path))
+    assert error.value.exit_code == 2
+    assert not (tmp_path / run.folder / "result.json").exists()
+
+
+def test_names_follow_from_the_dataset_and_the_track() -> None:
+    run = resolve(RunRequest("contrafeat-pt", "shapes3d", "smoke"), 0)
+    assert run.method == "contrafeat"
+    assert (run.generator, run.predictor) == ("shapes3d-stylegan2", "shapes3d")
+    assert run.extractor == "efficientnet-lite0"
+    typed_out = RunRequest(
+        "contrafeat",
+        "shapes3d",
+        "smoke",
+        extractor="efficientnet-lite0",
+        settings={"num_directions": run.config["num_directions"]},
+    )
+    assert resolve(typed_out, 0).hash == run.hash
+    with pytest.raises(UnknownName):
+        resolve(RunRequest("contrafeat", "shapes4d"), 0)
+
+
+def test_a_generator_file_counts_by_its_contents(tmp_path: Path) -> None:
+    hashes = []
+    for name, content in (("a.pkl", b"1"), ("b.pkl", b"1"), ("c.pkl", b"2")):
+        (tmp_path / name).write_bytes(content)
+        run = resolve(replace(TOY, generator=str(tmp_path / name)), 0)
+        assert run.overrides == {"generator": name}
+        hashes.append(run.hash)
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_interrupted_and_killed_runs_end_with_the_same_bits(tmp_path: Path) -> None:
+    """Ctrl-C, then kill -9, then to the end: the scores are those of an uninterrupted run."""
+    settings = {"steps": 60}
+    whole = execute(spec(**settings), options(tmp_path / "whole"))
+    log = tmp_path / "broken" / spec(**settings).folder / "log.jsonl"
+
+    first = _start(tmp_path / "broken", slow=True)
+    _wait_for_step(log, 10)
+    first.send_signal(signal.SIGINT)
+    _, said = first.communicate(timeout=300)
+    assert first.returncode == 130, said
+    assert "goes on from here" in said
+    stopped = max(record["total"] for record in read_json_lines(log))
+    assert list((log.parent / "checkpoint").glob("00-*")), "Ctrl-C writes a checkpoint"
+
+    second = _start(tmp_path / "broken", slow=True)
+    _wait_for_step(log, stopped + 1)
+    second.kill()
+    second.communicate()
+    assert not (log.parent / "result.json").exists()
+
+    result = execute(spec(**settings), options(tmp_path / "broken"))
+    assert result.metrics == whole.metrics
+    assert result.steps == whole.steps == 60
+    records = [record["step"] for record in read_json_lines(log)]
+    assert len(records) == len(set(records)), "nothing is logged twice"
+
+
+def _start(root: Path, slow: bool) -> subprocess.Popen[str]:
+    arguments = ["run", "--method", TOY.method, "--dataset", TOY.dataset, "--preset", "smoke"]
+    arguments += ["--set", "steps=60", "--device", "cpu", "--out", str(root)]
+    return subprocess.Popen(
+        [sys.executable, "-c", "from bench.cli import main; main()", *arguments],
+        env={**os.environ, "TOY_STEP_SECONDS": "0.2" if slow else "0", "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _wait_for_step(log: Path, step: int) -> None:
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        if any(record.get("total", 0) >= step for record in read_json_lines(log)):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{log} does not reach step {step}")
