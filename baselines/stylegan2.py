@@ -56,7 +56,7 @@ class StyleGAN2(Method):
             "mapping_layers": 2,
             "channel_base": 1024,
             "channel_max": 128,
-            "r1_gamma": 0.1,
+            "r1_gamma": 2.0,
             "ema_images": 10_000,
             "ema_rampup": 0.05,
             "minibatch_std_group": 4,
