@@ -1,0 +1,125 @@
+"""Any folder of images as a dataset: subfolders included, no attributes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from baselines.base import Attributes
+from bench.data.base import Dataset
+from bench.data.check import DECODING_ERRORS, FolderReport, check_folder, explain
+from bench.errors import BenchError
+
+_NAMED = 5  # so many bad files are named in a message
+_SAMPLE = 1 << 12  # bytes from either end of a file that enter the fingerprint
+
+
+class BadImageWarning(UserWarning):
+    """Some files of an image folder are left out."""
+
+
+class ImageFolder(Dataset):
+    """The images of a folder and its subfolders, in the order of their paths.
+
+    An image is turned upright (EXIF), made RGB (transparency is dropped), cropped to the square in
+    its middle and resized with a Lanczos filter. Images are decoded when they are asked for and
+    not kept.
+
+    Args:
+        path: The folder.
+        size: Height and width in pixels of the images given out; None for their own size, which
+            has to be the same square for all. Smaller images are not enlarged: they are bad.
+        on_bad_image: ``"fail"`` refuses a folder with unreadable, truncated or wrong-sized images,
+            as far as headers and ends of files show them, and names them; damage in the middle of
+            a file is found and named when the image is read. ``"skip"`` decodes every image first
+            and leaves the bad ones out with a warning that names them.
+
+    Attributes:
+        report: What was found in the folder.
+
+    Raises:
+        BenchError: The folder is not there or holds no usable image, or holds a bad one.
+    """
+
+    needs_path: ClassVar[bool] = True
+    name = "image-folder"
+    attributes = Attributes(())
+
+    def __init__(
+        self, path: Path, size: int | None = None, on_bad_image: Literal["skip", "fail"] = "fail"
+    ) -> None:
+        if on_bad_image not in ("skip", "fail"):
+            raise ValueError(f"on_bad_image is 'skip' or 'fail', not {on_bad_image!r}.")
+        if size is not None and size < 1:
+            raise ValueError(f"The size of an image is at least 1 pixel, not {size}.")
+        self.report: FolderReport = check_folder(path, size or 1, decode=on_bad_image == "skip")
+        self._refuse_or_warn(on_bad_image)
+        self.size = size or self._own_size()
+
+    def __len__(self) -> int:
+        return len(self.report.pictures)
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        images = [self._read(index) for index in self._checked(indices).tolist()]
+        pixels = np.stack(images) if images else np.empty((0, self.size, self.size, 3), np.uint8)
+        scaled = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+        return scaled.contiguous(), torch.empty(len(images), 0)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the size asked for and of every file's path, length, beginning and end."""
+        digest = hashlib.sha256(f"{self.name} {self.size}".encode())
+        for picture in self.report.pictures:
+            digest.update(f"\n{picture.path} {picture.bytes}\n".encode())
+            with (self.report.folder / picture.path).open("rb") as stream:
+                digest.update(stream.read(_SAMPLE))
+                stream.seek(-min(_SAMPLE, picture.bytes), io.SEEK_END)
+                digest.update(stream.read())
+        return digest.hexdigest()
+
+    def _read(self, index: int) -> np.ndarray:
+        path = self.report.folder / self.report.pictures[index].path
+        try:
+            with Image.open(path) as image:
+                upright = ImageOps.exif_transpose(image).convert("RGB")
+        except DECODING_ERRORS as error:
+            raise BenchError(
+                f"{path} {explain(error)}: mend or remove it, or use --on-bad-image skip."
+            ) from error
+        side = min(upright.size)
+        left, top = (upright.width - side) // 2, (upright.height - side) // 2
+        square = upright.crop((left, top, left + side, top + side))
+        return np.asarray(square.resize((self.size, self.size), Image.Resampling.LANCZOS))
+
+    def _refuse_or_warn(self, on_bad_image: str) -> None:
+        folder, bad = self.report.folder, self.report.bad
+        named = ", ".join(str(one) for one in bad[:_NAMED])
+        more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+        if bad and on_bad_image == "fail":
+            raise BenchError(
+                f"{len(bad)} images in {folder} cannot be used: {named}{more}; mend or remove them "
+                f"(`bench data check {folder}` shows all), or use --on-bad-image skip."
+            )
+        if not self.report.pictures:
+            unusable = f" that can be used ({named}{more})" if bad else ""
+            raise BenchError(f"{folder} holds no image{unusable}; give a folder of images.")
+        if bad:
+            left_out = f"{len(bad)} of {len(bad) + len(self)} images in {folder} are left out"
+            warnings.warn(f"{left_out}: {named}{more}.", BadImageWarning, stacklevel=3)
+
+    def _own_size(self) -> int:
+        (width, height), *others = self.report.sizes
+        if others or width != height:
+            sizes = ", ".join(f"{w} x {h}" for w, h in list(self.report.sizes)[:_NAMED])
+            raise BenchError(
+                f"The images in {self.report.folder} are not all of one square size ({sizes}); "
+                "say with --set dataset.size=64 how many pixels to give out."
+            )
+        return width
