@@ -131,9 +131,13 @@ def _expectation(
     same = [r for r in alike if (r.preset, r.overrides) == (spec.preset, spec.overrides)]
     if same:
         mean = sum(result.seconds for result in same) / len(same)
-        return mean, f"the mean of {len(same)} such runs"
+        return mean, f"the mean of {_runs(len(same), 'such ')}"
     taken = sum(result.steps for result in alike)
     if steps and taken:
         each = sum(result.seconds for result in alike) / taken
-        return each * steps, f"{each:.2g} s a step in {len(alike)} runs with other settings"
+        return each * steps, f"{each:.2g} s a step in {_runs(len(alike))} with other settings"
     return None, "unknown: no run of this method on this dataset is finished here"
+
+
+def _runs(count: int, kind: str = "") -> str:
+    return f"{count} {kind}run{'' if count == 1 else 's'}"

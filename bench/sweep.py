@@ -14,23 +14,51 @@ datasets, presets and seeds, all with the same settings::
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import BenchError
 from bench.resolve import RunRequest, resolve
 from bench.run import RunOptions, execute
 from bench.spec import RunSpec, check_keys, parse_seeds, read_toml
-from leaderboard.schema import Result
+from leaderboard.schema import Result, describe_errors
 
-_LISTS = ("methods", "datasets", "presets")
-_SINGLE = ("generator", "predictor", "extractor", "limit", "precision", "data")
+
+class Grid(BaseModel):
+    """One ``[[grid]]`` of a table; its single values are as for ``bench run``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    methods: list[str] = Field(min_length=1)
+    datasets: list[str] = Field(min_length=1)
+    presets: list[str] = Field([RunRequest.preset], min_length=1)
+    seeds: int | str = 0
+    set: dict[str, Any] = {}
+    generator: str | None = None
+    predictor: str | None = None
+    extractor: str | None = None
+    limit: int | None = Field(None, ge=1)
+    precision: str = RunRequest.precision
+    data: Path | None = None
+
+    def specs(self) -> list[RunSpec]:
+        """The runs, seeds innermost."""
+        seeds = parse_seeds(str(self.seeds))
+        single = self.model_dump(exclude={"methods", "datasets", "presets", "seeds", "set"})
+        specs = []
+        for method, dataset, preset in product(self.methods, self.datasets, self.presets):
+            first = resolve(
+                RunRequest(method, dataset, preset, settings=self.set, **single), seeds[0]
+            )
+            specs += [first.model_copy(update={"seed": seed}) for seed in seeds]
+        return specs
 
 
 @dataclass(frozen=True)
@@ -56,11 +84,11 @@ def read_table(path: Path) -> list[RunSpec]:
         BenchError: The file is broken or names something unknown.
     """
     content = read_toml(path)
-    check_keys(content, ["title", "grid"], f"key of {path}")
+    check_keys(content, ["grid"], f"key in {path}")
     grids = content.get("grid")
     if not isinstance(grids, list) or not grids:
         raise BenchError(f"{path} has no [[grid]]; it needs one with methods and datasets.")
-    specs = [spec for grid in grids for spec in _expand(grid, path)]
+    specs = [spec for grid in grids for spec in _grid(grid, path).specs()]
     return list({spec.hash: spec for spec in specs}.values())
 
 
@@ -112,18 +140,10 @@ def _in_worker(threads: int, spec: RunSpec, options: RunOptions) -> Outcome:
     return replace(outcome, error=error)
 
 
-def _expand(grid: dict[str, Any], path: Path) -> list[RunSpec]:
-    check_keys(grid, [*_LISTS, *_SINGLE, "seeds", "set"], f"key of a grid in {path}")
-    for name in ("methods", "datasets"):
-        if not grid.get(name):
-            raise BenchError(f"A grid in {path} has no {name}; list at least one.")
-    axes = (grid["methods"], grid["datasets"], grid.get("presets", [RunRequest.preset]))
-    seeds = parse_seeds(str(grid.get("seeds", 0)))
-    single = {name: grid[name] for name in _SINGLE if name in grid}
-    if "data" in single:
-        single["data"] = Path(single["data"])
-    return [
-        resolve(RunRequest(method, dataset, preset, settings=grid.get("set", {}), **single), seed)
-        for method, dataset, preset in itertools.product(*axes)
-        for seed in seeds
-    ]
+def _grid(content: dict[str, Any], path: Path) -> Grid:
+    check_keys(content, Grid.model_fields, f"key of a grid in {path}")
+    try:
+        return Grid.model_validate(content)
+    except ValidationError as error:
+        reason = describe_errors(list(error.errors()))
+        raise BenchError(f"A grid in {path} is wrong: {reason}.") from error

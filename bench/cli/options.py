@@ -108,5 +108,5 @@ def specs_from(options: Mapping[str, Any]) -> list[RunSpec]:
     if "data" in chosen:
         chosen["data"] = Path(chosen["data"])
     seeds = parse_seeds(str(chosen.pop("seeds", 0)))
-    request = RunRequest(**chosen, settings=settings)
-    return [resolve(request, seed) for seed in seeds]
+    first = resolve(RunRequest(**chosen, settings=settings), seeds[0])
+    return [first.model_copy(update={"seed": seed}) for seed in seeds]

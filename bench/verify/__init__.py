@@ -228,11 +228,7 @@ def compare(golden: Case, got: Got, skip: tuple[str, ...] = ()) -> float:
 def load_case_modules() -> None:
     """Import the modules that register case functions."""
     for module in CASE_MODULES:
-        try:
-            importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            if error.name != module:
-                raise
+        importlib.import_module(module)
 
 
 def _error(golden: Case, key: str, got: Tensor | NDArray[Any] | float, want: Tensor) -> float:

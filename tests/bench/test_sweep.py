@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.errors import BenchError
+from bench.plan import plan
+from bench.resolve import RunRequest, resolve
+from bench.run import RunOptions, execute
+from bench.sweep import execute_all, exit_code, read_table
+
+TOY = RunRequest("toy_parts:ToyMethod", "toy_parts:ToyDataset", "smoke")
+GRID = """
+[[grid]]
+methods = ["toy_parts:ToyMethod"]
+datasets = ["toy_parts:ToyDataset"]
+presets = ["smoke", "small"]
+seeds = "0..1"
+[grid.set]
+rate = 0.5
+
+[[grid]]
+methods = ["toy_parts:ToyMethod"]
+datasets = ["toy_parts:ToyDataset"]
+presets = ["smoke"]
+seeds = 1
+set = { rate = 0.5 }
+"""
+
+pytestmark = pytest.mark.usefixtures("toys")
+
+
+def table(folder: Path, text: str) -> Path:
+    path = folder / "table.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_grid_is_a_product_and_no_run_comes_twice(tmp_path: Path) -> None:
+    specs = read_table(table(tmp_path, GRID))
+    assert [(spec.preset, spec.seed) for spec in specs] == [
+        ("smoke", 0),
+        ("smoke", 1),
+        ("small", 0),
+        ("small", 1),
+    ]
+    assert all(spec.config["rate"] == 0.5 for spec in specs)
+    assert len({spec.hash for spec in specs}) == 4
+
+
+def test_the_main_table_names_what_exists() -> None:
+    specs = read_table(Path(__file__).parents[2] / "tables" / "discovery.toml")
+    assert len(specs) == 15
+    assert {spec.track for spec in specs} == {"discovery"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no"),
+        ("[[gird]]\n", "did you mean grid"),
+        ("[[grid]]\nmethods = []\ndatasets = ['shapes3d']\n", "methods: List should have"),
+        ("[[grid]]\nmethods = 'sefa'\ndatasets = ['shapes3d']\n", "methods: Input should be"),
+        ("[[grid]]\nmethod = ['sefa']\n", "did you mean methods"),
+    ],
+)
+def test_wrong_tables_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(BenchError, match=message):
+        read_table(table(tmp_path, text))
+
+
+def test_one_run_stops_no_other(tmp_path: Path) -> None:
+    specs = [
+        resolve(replace(TOY, settings=settings), 0)
+        for settings in ({"fault": True}, {"rate": 1e30}, {"rate": -1}, {})
+    ]
+    options = RunOptions(tmp_path, device="cpu", quiet=True)
+    outcomes = list(execute_all(specs, options))
+    assert [outcome.exit_code for outcome in outcomes] == [1, 3, 2, 0]
+    assert exit_code(outcomes) == 1
+    assert exit_code(outcomes[1:]) == 2
+    assert exit_code(outcomes[3:]) == 0
+
+
+def test_processes_share_the_work_and_find_the_same_numbers(tmp_path: Path) -> None:
+    specs = [resolve(TOY, 0), resolve(replace(TOY, settings={"rate": -1}), 0), resolve(TOY, 1)]
+    options = RunOptions(tmp_path / "many", device="cpu", quiet=True)
+    outcomes = list(execute_all(specs, options, jobs=2))
+    assert [outcome.spec for outcome in outcomes] == specs
+    assert "A toy learns forwards" in str(outcomes[1].error)
+    alone = RunOptions(tmp_path / "one", device="cpu", quiet=True)
+    for outcome in (outcomes[0], outcomes[2]):
+        assert outcome.result is not None
+        assert outcome.result.metrics == execute(outcome.spec, alone).metrics
+
+
+def test_a_plan_says_what_is_known_and_starts_nothing(tmp_path: Path) -> None:
+    first = plan(resolve(TOY, 0), tmp_path)
+    assert (first.state, first.steps, first.seconds) == ("new", 5, None)
+    assert first.stages == (("play", 5),)
+    assert first.needs == ()
+    assert not list(tmp_path.iterdir())
+    result = execute(resolve(TOY, 0), RunOptions(tmp_path, device="cpu", quiet=True))
+    assert plan(resolve(TOY, 0), tmp_path).state == "finished"
+    same = plan(resolve(TOY, 1), tmp_path)
+    assert (same.state, same.seconds) == ("new", result.seconds)
+    assert "mean of 1 such run" in same.basis
+    other = plan(resolve(replace(TOY, settings={"steps": 50}), 0), tmp_path)
+    assert other.seconds == pytest.approx(10 * result.seconds)
+
+
+def test_a_plan_names_the_files_that_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    found = plan(resolve(RunRequest("contrafeat", "ffhq", "paper"), 0), tmp_path)
+    assert {need.name for need in found.needs} == {"stylegan2-ffhq-1024", "alexnet"}
+    assert not any(need.present for need in found.needs)
+    assert all(str(tmp_path) in need.path for need in found.needs)
+    assert (found.stages, found.seconds) == (None, None)
