@@ -20,7 +20,6 @@ __all__ = ["Extractor", "features_of", "load_extractor"]
 _LARGEST_PLAUSIBLE = 64.0  # generators overshoot [-1, 1] somewhat; pixels of 0..255 pass this
 
 
-@cache
 def load_extractor(name: str, device: str = "cpu") -> Extractor:
     """The extractor of a catalog name, loaded once per process and device.
 
@@ -32,8 +31,7 @@ def load_extractor(name: str, device: str = "cpu") -> Extractor:
         UnknownName: There is no such extractor.
         MissingFile: Its weights are not there; the message says what to do.
     """
-    build = cast(Callable[[], Extractor], catalog.lookup("extractors", name).load())
-    return build().to(device)
+    return _load(name, device)
 
 
 @torch.no_grad()
@@ -65,6 +63,12 @@ def features_of(
         if progress:
             progress(len(batch))
     return moments
+
+
+@cache
+def _load(name: str, device: str) -> Extractor:
+    build = cast(Callable[[], Extractor], catalog.lookup("extractors", name).load())
+    return build().to(device)
 
 
 def _batches(images: ImageSet | Iterable[Tensor], batch_size: int) -> Iterator[Tensor]:

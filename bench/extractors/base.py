@@ -51,7 +51,7 @@ class Extractor(nn.Module, ABC):
         if unknown:
             known = ", ".join(self.layers)
             raise BenchError(f"{self.name} has no layer {unknown[0]!r}; it has {known}.")
-        found = self._feature_maps(_as_rgb(images), set(wanted))
+        found = self._feature_maps(as_rgb(images), set(wanted))
         return [found[layer] for layer in wanted]
 
     def pooled(self, images: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class Extractor(nn.Module, ABC):
         Returns:
             float32 (N, D).
         """
-        return self._pooled(_as_rgb(images))
+        return self._pooled(as_rgb(images))
 
     def logits(self, images: Tensor) -> Tensor:
         """Scores of the network's own classes, at its canonical size.
@@ -74,7 +74,7 @@ class Extractor(nn.Module, ABC):
         Returns:
             float32 (N, classes), before the softmax.
         """
-        return self._logits(_as_rgb(images))
+        return self._logits(as_rgb(images))
 
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode: an extractor inside a method must not change with it."""
@@ -109,11 +109,16 @@ def to_uint8(images: Tensor) -> Tensor:
     return images.add(1.0).mul(127.5).round().clamp(0.0, 255.0).to(torch.uint8)
 
 
-def _as_rgb(images: Tensor) -> Tensor:
+def as_rgb(images: Tensor) -> Tensor:
+    """Float images N x 3 x H x W; grey ones (N x 1 x H x W) are repeated.
+
+    Raises:
+        BenchError: They are no such tensor.
+    """
     if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.is_floating_point():
         shape = " x ".join(str(size) for size in images.shape)
         raise BenchError(
-            f"An extractor takes float images N x 3 x H x W in [-1, 1], but got {images.dtype} "
+            f"Float images N x 3 x H x W in [-1, 1] are asked for, but these are {images.dtype} "
             f"of shape {shape}; 8-bit images become such by x / 127.5 - 1."
         )
     return images.expand(-1, 3, -1, -1)

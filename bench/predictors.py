@@ -1,0 +1,156 @@
+"""Attribute predictors: networks that read attribute scores off an image.
+
+The discovery track asks a predictor what an edit has changed (ContraFeat, equation 15). The
+authors' own is a ResNet-50 on private labels; the suite's are small residual networks trained on
+the ground truth of a dataset, scored on images that training never saw.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from bench import catalog
+from bench.downloads import weights_folder
+from bench.errors import MissingFile, Refused
+from bench.extractors.base import as_rgb, resize
+from bench.files import sha256_of, whole_file
+
+IMAGE_SIZE = 64
+_SHIPPED = Path(__file__).parent / "weights"
+_STAGE_CHANNELS = (16, 32, 48, 64)
+_HIDDEN = 96
+_HEADER = "predictor"  # the key of our entry in a safetensors file's metadata
+
+
+class Predictor(nn.Module):
+    """A small residual network at 64 pixels; images of other sizes are resized to it.
+
+    Args:
+        names: One for each score.
+        levels: How many equally spaced levels in [0, 1] each score takes in the training data.
+        report: How it was trained, and its scores on held-out images.
+        sha256: Hash of the file that it was read from.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        levels: Sequence[int],
+        report: Mapping[str, Any] | None = None,
+        sha256: str = "",
+    ) -> None:
+        super().__init__()
+        self.names, self.levels = tuple(names), tuple(levels)
+        self.report, self.sha256 = dict(report or {}), sha256
+        self.features = nn.Sequential(*_stages())
+        positions = (IMAGE_SIZE >> len(_STAGE_CHANNELS)) ** 2
+        self.head = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(_STAGE_CHANNELS[-1] * positions, _HIDDEN),
+            nn.ReLU(),
+            nn.Linear(_HIDDEN, len(self.names)),
+        )
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Score images.
+
+        Args:
+            images: (N, 1 or 3, H, W) in [-1, 1].
+
+        Returns:
+            float32 (N, A) in [0, 1]; while training not clamped, so that it has a gradient.
+        """
+        images = resize(as_rgb(images), IMAGE_SIZE).contiguous(memory_format=torch.channels_last)
+        scores = self.head(self.features(images))
+        return scores if self.training else scores.clamp(0.0, 1.0)
+
+
+def load_predictor(name_or_path: str | Path, device: str = "cpu") -> Predictor:
+    """A frozen predictor by its catalog name or from a file that ``save_predictor`` wrote.
+
+    Raises:
+        UnknownName: There is no such predictor, nor such a file.
+        MissingFile: The file is not there.
+        Refused: The file is no predictor of this suite.
+    """
+    path = _path(name_or_path)
+    if not path.is_file():
+        raise MissingFile(
+            f"The predictor {path} is not there: give the path of one, or make it with "
+            "`bench train-predictor --dataset NAME`."
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})[_HEADER])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        predictor = Predictor(**header, sha256=sha256_of(path))
+        predictor.load_state_dict(tensors)
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise Refused(
+            f"{path} is no predictor of this suite ({type(error).__name__}): give a file that "
+            "`bench train-predictor` wrote."
+        ) from error
+    return predictor.requires_grad_(False).eval().to(device)
+
+
+def save_predictor(predictor: Predictor, path: Path) -> None:
+    """Write a predictor with its names, levels and report, whole."""
+    header = {"names": predictor.names, "levels": predictor.levels, "report": predictor.report}
+    tensors = {key: value.contiguous() for key, value in predictor.state_dict().items()}
+    with whole_file(path) as temporary:
+        save_file(tensors, temporary, {_HEADER: json.dumps(header)})
+
+
+def predictor_file(name: str) -> str:
+    """The file that a predictor, named after its dataset, has in the folder of weights."""
+    return f"{name}-predictor.safetensors"
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.change = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (features + self.change(features)).relu()
+
+
+def _stages() -> list[nn.Module]:
+    """Each stage halves the image and adds one residual block."""
+    modules: list[nn.Module] = []
+    inputs = 3
+    for channels in _STAGE_CHANNELS:
+        modules += [
+            nn.Conv2d(inputs, channels, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            _Residual(channels),
+        ]
+        inputs = channels
+    return modules
+
+
+def _path(name_or_path: str | Path) -> Path:
+    """Names mean the shipped file first, so that a score's predictor is the same everywhere."""
+    if isinstance(name_or_path, Path) or name_or_path.endswith(".safetensors"):
+        return Path(name_or_path)
+    file = predictor_file(name_or_path)
+    for path in (_SHIPPED / file, weights_folder() / file):
+        if path.is_file():
+            return path
+    return _SHIPPED / predictor_file(catalog.lookup("predictors", name_or_path).name)
