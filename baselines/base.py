@@ -165,7 +165,7 @@ class Average:
     def update(self, step: int) -> None:
         """Move the target's parameters towards the source's; buffers are copied."""
         decay = self.decay(step)
-        followed = list(self.target.parameters())
+        followed: list[Tensor] = list(self.target.parameters())
         torch._foreach_lerp_(followed, list(self.source.parameters()), 1.0 - decay)
         for old, new in zip(self.target.buffers(), self.source.buffers(), strict=True):
             old.copy_(new)

@@ -77,7 +77,10 @@ class StyleGAN2(Method):
     def __init__(self, config: StyleGAN2Config, data: TrainingData) -> None:
         super().__init__(config, data)
         self.config = config
-        widths = {"channel_base": config.channel_base, "channel_max": config.channel_max}
+        widths: dict[str, Any] = {
+            "channel_base": config.channel_base,
+            "channel_max": config.channel_max,
+        }
         self.generator = Generator(
             config.z_dim,
             0,
@@ -96,7 +99,8 @@ class StyleGAN2(Method):
         )
         self.generator_ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.register_buffer("path_length_mean", torch.zeros(()))
-        self.to(memory_format=torch.channels_last)
+        for network in (self.generator, self.discriminator, self.generator_ema):
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def stages(self, data: TrainingData) -> Iterator[Stage]:
         yield AdversarialStage(self)

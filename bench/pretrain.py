@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from torch import Tensor
 
 from baselines.base import Method, TrainingData
 from baselines.randomness import derive_seed, normals
-from baselines.stylegan2 import StyleGAN2
-from bench.checkpoints.generator_file import write_generator_file
+from baselines.stylegan2 import StyleGAN2, StyleGAN2Config
+from bench.checkpoints import write_generator_file
 from bench.data.base import Dataset
+from bench.extractors import features_of, load_extractor
 from bench.figures import save_image_grid
+from bench.files import sha256_of, write_bytes
+from bench.parts import Subset
+from bench.progress import Progress
 from bench.trainer import DEFAULTS, TrainingOptions, TrainingSummary, train
+from metrics.frechet import frechet_distance
 
-_GRID = (8, 12)  # rows and columns of the sample grid
+WEIGHTS, GRID, CARD = "generator.safetensors", "samples.png", "README.md"
+_GRID = (8, 12)  # rows and columns
+_EXTRACTOR = "efficientnet-lite0"
+_BATCH = 50
 
 
 def pretrain(
@@ -28,16 +37,18 @@ def pretrain(
     preset: str = "small",
     overrides: Mapping[str, Any] | None = None,
     seed: int = 0,
+    fd_samples: int = 2000,
     options: TrainingOptions = DEFAULTS,
 ) -> TrainingSummary:
-    """Train StyleGAN2 on a dataset; an interrupted training continues.
+    """Train StyleGAN2 on a dataset and write its model card; an interrupted training continues.
 
     Args:
         dataset: What to train on; all of its images.
-        out: Folder for ``generator.safetensors``, ``samples.png``, the log and the checkpoints.
+        out: Folder for the weights, a grid of samples, the model card, log and checkpoints.
         preset: ``smoke``, ``small`` or ``paper``.
         overrides: Fields of ``StyleGAN2Config`` that differ from the preset.
         seed: Root seed of initialisation, latents and data order.
+        fd_samples: Images a side for the Fréchet distance on the card.
         options: Device, precision, checkpoints, trackers.
 
     Returns:
@@ -47,22 +58,90 @@ def pretrain(
         Diverged: The losses are not finite or all samples are the same.
     """
     data = TrainingData(dataset, dataset.attributes, dataset.size, dataset.channels)
+    config = StyleGAN2.configure(preset, overrides)
+    assert isinstance(config, StyleGAN2Config)
     torch.manual_seed(derive_seed(seed, "initialisation"))
-    method = StyleGAN2(StyleGAN2.configure(preset, overrides), data)
+    method = StyleGAN2(config, data)
 
     def look(trained: Method) -> None:
-        assert isinstance(trained, StyleGAN2)
-        write_generator_file(out / "generator.safetensors", trained.generator_ema)
+        write_generator_file(out / WEIGHTS, method.generator_ema)
         rows, columns = _GRID
-        save_image_grid(samples(trained, rows * columns), out / "samples.png", columns)
+        save_image_grid(next(_samples(method, rows * columns, rows * columns)), out / GRID, columns)
 
-    options = replace(options, on_checkpoint=look)
-    return train(method, data, seed=seed, folder=out, options=options)
+    summary = train(
+        method, data, seed=seed, folder=out, options=replace(options, on_checkpoint=look)
+    )
+    if not PartialState().is_main_process:
+        return summary
+    distance = frechet_distance_to(dataset, method, fd_samples, seed)
+    card = _card(dataset, method, out, summary, preset, overrides or {}, seed)
+    write_bytes(out / CARD, (card + _quality(distance, fd_samples)).encode())
+    return summary
 
 
-def samples(method: StyleGAN2, count: int) -> Tensor:
-    """``count`` images of the averaged generator, the same latents at every call."""
-    generator = method.generator_ema
+def frechet_distance_to(dataset: Dataset, method: StyleGAN2, count: int, seed: int) -> float:
+    """Fréchet distance between ``count`` images of the dataset and as many generated ones.
+
+    The features are the pooled ones of EfficientNet-Lite0, so this is no FID.
+    """
     device = method.path_length_mean.device
-    with torch.no_grad():
-        return generator(normals(0, 0, count, generator.z_dim).to(device))
+    extractor = load_extractor(_EXTRACTOR, str(device))
+    chosen = normals(derive_seed(seed, "real images"), 0, len(dataset), 1)[:, 0].argsort()[:count]
+    with Progress("comparing with real images", 2 * len(chosen)) as progress:
+        done = 0
+
+        def advance(images: int) -> None:
+            nonlocal done
+            done += images
+            progress.update(done)
+
+        real = features_of(Subset(dataset, chosen), extractor, _BATCH, advance)
+        fake = features_of(_samples(method, len(chosen), _BATCH), extractor, progress=advance)
+    return frechet_distance(real.mean, real.covariance(), fake.mean, fake.covariance())
+
+
+@torch.no_grad()
+def _samples(method: StyleGAN2, count: int, batch_size: int) -> Iterator[Tensor]:
+    """Images of the averaged generator, without truncation: the same latents at every call."""
+    generator = method.generator_ema.eval()
+    device = method.path_length_mean.device
+    for start in range(0, count, batch_size):
+        z = normals(0, start, min(batch_size, count - start), generator.z_dim)
+        yield generator(z.to(device))
+
+
+def _card(
+    dataset: Dataset,
+    method: StyleGAN2,
+    out: Path,
+    summary: TrainingSummary,
+    preset: str,
+    overrides: Mapping[str, Any],
+    seed: int,
+) -> str:
+    config, size = method.config, dataset.size
+    processes = PartialState().num_processes
+    launcher = f"torchrun --nproc_per_node {processes} --no-python " if processes > 1 else ""
+    changed = "".join(f" --set {key}={value}" for key, value in overrides.items())
+    settings = f"--dataset {dataset.name} --preset {preset} --seed {seed}{changed}"
+    parameters = sum(p.numel() for p in method.generator_ema.parameters())
+    shown, hours = summary.steps * config.batch_size, summary.seconds / 3600
+    return f"""# StyleGAN2 on {dataset.name}
+
+An unconditional StyleGAN2 generator of {size} x {size} images with {parameters:,} parameters
+(z {config.z_dim}, w {config.w_dim}, {config.mapping_layers} mapping layers): the moving average
+that its training kept.
+
+- Made by `{launcher}bench pretrain stylegan2 {settings}`:
+  {shown:,} images shown in {summary.steps:,} steps, {hours:.1f} hours.
+- Dataset fingerprint: {dataset.fingerprint()}
+- sha256 of `{WEIGHTS}`: {sha256_of(out / WEIGHTS)}
+- `{GRID}`: {_GRID[0] * _GRID[1]} samples without truncation or selection.
+"""
+
+
+def _quality(distance: float, samples: int) -> str:
+    return (
+        f"- Fréchet distance on {_EXTRACTOR} features (no FID), {samples:,} real and as many\n"
+        f"  generated images, psi 1: {distance:.2f}\n"
+    )

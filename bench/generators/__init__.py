@@ -53,10 +53,14 @@ def load_generator(name: str | Path, device: torch.device | str = "cpu") -> Gene
         if entry.target != f"{__name__}:load_generator":
             return entry.load()(str(name), device)
         path = weights_path(entry.name)
+    import torch
+
     from bench.checkpoints import read_generator
 
     generator = read_generator(path)
     _require_resolution(str(name), path, generator.img_resolution)
+    # Much faster on a CPU, the same on a GPU.
+    generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return generator.to(device)
 
 

@@ -1,0 +1,44 @@
+"""Pretraining: what it leaves behind can be used by name of its file, and says what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from baselines.base import Attributes
+from bench.data.base import Dataset
+from bench.files import sha256_of
+from bench.generators import load_generator
+from bench.pretrain import pretrain
+from bench.trainer import TrainingOptions
+
+QUIET = TrainingOptions(device="cpu", quiet=True)
+
+
+class Stripes(Dataset):
+    name, size, attributes = "stripes", 16, Attributes(("phase",))
+
+    def __len__(self) -> int:
+        return 40
+
+    def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        rows = torch.sin(torch.arange(16.0) + indices[:, None])
+        return rows[:, None, :, None].expand(-1, 3, -1, 16), indices[:, None] / 40
+
+    def fingerprint(self) -> str:
+        return "stripes of sixteen rows"
+
+
+def test_a_generator_is_trained_saved_and_described(tmp_path: Path) -> None:
+    summary = pretrain(Stripes(), tmp_path, preset="smoke", seed=3, fd_samples=12, options=QUIET)
+    generator = load_generator(tmp_path / "generator.safetensors")
+    images = generator(torch.randn(2, generator.z_dim))
+    assert images.shape == (2, 3, 16, 16)
+    assert (tmp_path / "samples.png").stat().st_size > 1000
+    card = (tmp_path / "README.md").read_text()
+    assert summary.steps == 3
+    assert "`bench pretrain stylegan2 --dataset stripes --preset smoke --seed 3`" in card
+    assert "24 images shown in 3 steps" in card
+    assert sha256_of(tmp_path / "generator.safetensors") in card
+    assert "efficientnet-lite0 features (no FID), 12 real" in card
