@@ -33,7 +33,7 @@ class LazyGroup(click.Group):
     """A group whose commands are imported by name; it turns mistakes into one sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return [*_COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
@@ -46,7 +46,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], list(_COMMANDS), n=3, cutoff=0.5)
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=3, cutoff=0.5)
             meant = f"Did you mean {' or '.join(near)}?" if near else "See bench --help."
             ctx.fail(f"There is no command {args[0]!r}. {meant}")
         return super().resolve_command(ctx, args)

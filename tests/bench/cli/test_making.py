@@ -1,0 +1,81 @@
+"""The commands that make something: what they hand to the functions behind them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from bench.cli import main
+
+
+def bench(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def handed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the command hands over."""
+    seen: dict[str, Any] = {}
+
+    def note(*arguments: Any, **keywords: Any) -> SimpleNamespace:
+        seen.update(arguments=arguments, **keywords)
+        score = {"name": "scale", "r2": 0.99, "mae": 0.01, "accuracy": 0.9}
+        return SimpleNamespace(steps=3, report={"scores": [score]}, sha256="ab12")
+
+    monkeypatch.setattr("bench.pretrain.pretrain", note)
+    monkeypatch.setattr("bench.predictor_training.train_predictor", note)
+    return seen
+
+
+def test_pretrain(handed: dict[str, Any], tmp_path: Path) -> None:
+    asked = ("--dataset", "shapes3d", "--preset", "smoke", "--set", "dataset.size=16")
+    done = bench("pretrain", "stylegan2", *asked, "--precision", "bfloat16", "--out", tmp_path)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == f"{tmp_path / 'generator.safetensors'} after 3 steps\n"
+    dataset, folder = handed["arguments"]
+    assert (dataset.name, dataset.size, folder) == ("shapes3d", 16, tmp_path)
+    assert (handed["preset"], handed["overrides"]) == ("smoke", {})
+    assert handed["options"].precision == "bf16"
+    wrong = bench("pretrain", "stylegan2", "--dataset", "shapes3d", "--set", "batchsize=3")
+    assert wrong.exit_code == 2
+    assert "did you mean batch_size" in wrong.stderr
+
+
+def test_train_predictor(handed: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "p.safetensors"
+    done = bench("train-predictor", "--dataset", "shapes3d", "--steps", "7", "--out", out)
+    assert done.exit_code == 0, done.stderr
+    assert "scale          R2 0.9900  MAE 0.0100  accuracy 0.9000" in done.stdout
+    assert "sha256 ab12" in done.stdout
+    assert handed["arguments"][1] == out
+    assert (handed["steps"], handed["batch_size"]) == (7, 128)
+
+
+def test_convert_refuses_what_is_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "page.pkl").write_text("<!DOCTYPE html><html></html>")
+    done = bench("convert", tmp_path / "page.pkl", tmp_path / "out.safetensors")
+    assert done.exit_code == 2
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_data_check(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "good.png")
+    done = bench("data", "check", tmp_path)
+    assert done.exit_code == 0
+    assert "1 usable images" in done.stdout
+    assert "8 x 8 (1)" in done.stdout
+    (tmp_path / "bad.jpg").write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("")
+    done = bench("data", "check", tmp_path)
+    assert done.exit_code == 2
+    assert "bad.jpg is empty" in done.stdout
+    assert ".txt (1)" in done.stdout
+    report = json.loads(bench("data", "check", tmp_path, "--json").stdout)
+    assert report["bad"] == {"bad.jpg": "is empty"}
+    assert bench("data", "check", tmp_path / "nowhere").exit_code == 2

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bench.cli import main
+from bench.files import read_json_lines
+
+TOY = ("--method", "toy_parts:ToyMethod", "--dataset", "toy_parts:ToyDataset")
+SMOKE = (*TOY, "--preset", "smoke", "--device", "cpu")
+
+pytestmark = pytest.mark.usefixtures("toys")
+
+
+def bench(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_a_run_ends_with_a_row(tmp_path: Path) -> None:
+    done = bench("run", *SMOKE, "--seeds", "0..1", "--out", tmp_path)
+    assert done.exit_code == 0, done.stderr
+    assert "| toy_parts:ToyMethod |" in done.stdout
+    assert "fun" in done.stdout
+    assert done.stderr.count("smoke-s") == 2
+    again = bench("run", *SMOKE, "--seeds", "1", "--out", tmp_path, "--json")
+    assert [record["seed"] for record in json.loads(again.stdout)] == [1]
+
+
+def test_divergence_exits_3_and_a_fault_1(tmp_path: Path) -> None:
+    diverged = bench("run", *SMOKE, "--set", "rate=1e30", "--out", tmp_path)
+    assert diverged.exit_code == 3
+    assert "Training diverged" in diverged.stderr
+    assert "diverged" in diverged.stdout
+    failed = bench("run", *SMOKE, "--set", "fault=true", "--out", tmp_path)
+    assert failed.exit_code == 1
+    assert "Error: The run failed (KeyError: 'the spring is broken')" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    both = bench("run", *SMOKE, "--set", "fault=true", "--seeds", "0,1", "--out", tmp_path)
+    assert both.exit_code == 1
+    assert both.stderr.count("Error: toy_parts") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "shapes3d"], "--method is missing"),
+        ([*SMOKE, "--set", "stesp=1"], "did you mean steps"),
+        ([*SMOKE, "--set", "steps"], "not of the form key=value"),
+        ([*SMOKE, "--seeds", "2..0"], "is empty"),
+        ([*SMOKE, "--limit", "0"], "--limit"),
+        ([*SMOKE, "--on-bad-image", "skip"], "no option of the dataset"),
+    ],
+)
+def test_wrong_input_exits_2(arguments: list[str], message: str, tmp_path: Path) -> None:
+    wrong = bench("run", *arguments, "--out", tmp_path)
+    assert wrong.exit_code == 2
+    assert message in wrong.stderr
+    assert not list(tmp_path.iterdir()) or "--on-bad-image" in arguments
+
+
+def test_a_config_file_says_the_same_and_the_command_line_wins(tmp_path: Path) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text(
+        'method = "toy_parts:ToyMethod"\ndataset = "toy_parts:ToyDataset"\n'
+        'preset = "paper"\nseeds = "0..3"\n[set]\nsteps = 7\ntrack.samples = 4\n'
+    )
+    options = ("--config", config, "--seeds", "2", "--set", "track.samples=3", "--out", tmp_path)
+    (plan,) = json.loads(bench("plan", *options, "--json").stdout)
+    assert plan["spec"]["seed"] == 2
+    assert plan["spec"]["preset"] == "paper"
+    assert plan["steps"] == 7
+    assert plan["spec"]["track_options"] == {"samples": 3}
+    config.write_text("metod = 'sefa'\n")
+    assert "did you mean method" in bench("run", "--config", config).stderr
+
+
+def test_a_plan_reads_well_and_starts_nothing(tmp_path: Path) -> None:
+    done = bench("plan", *TOY, "--out", tmp_path / "runs")
+    assert done.exit_code == 0
+    assert "40 steps (play 40)" in done.stdout
+    assert "time        unknown" in done.stdout
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_paper_preset_says_what_it_costs(tmp_path: Path) -> None:
+    paper = (*TOY, "--preset", "paper", "--set", "steps=3", "--device", "cpu")
+    done = bench("run", *paper, "--out", tmp_path)
+    assert done.exit_code == 0
+    assert "takes 3 training steps; expected time: unknown" in done.stderr
+    assert "meant for a GPU" in done.stderr
+
+
+def test_a_sweep_ends_with_one_table_and_can_be_called_again(tmp_path: Path) -> None:
+    table = tmp_path / "toys.toml"
+    table.write_text(
+        '[[grid]]\nmethods = ["toy_parts:ToyMethod"]\ndatasets = ["toy_parts:ToyDataset"]\n'
+        'presets = ["smoke"]\nseeds = "0..1"\n'
+        '[[grid]]\nmethods = ["toy_parts:ToyMethod"]\ndatasets = ["toy_parts:ToyDataset"]\n'
+        'presets = ["smoke"]\nset = { rate = 1e30 }\n'
+    )
+    done = bench("sweep", table, "--device", "cpu", "--out", tmp_path / "runs")
+    assert done.exit_code == 3
+    assert "[2/3] toy_parts:ToyMethod on toy_parts:ToyDataset (smoke, seed 1): completed" in (
+        done.stderr
+    )
+    assert "[3/3]" in done.stderr
+    assert done.stdout.count("### ") == 1
+    logs = {path: read_json_lines(path) for path in (tmp_path / "runs").rglob("log.jsonl")}
+    again = bench("sweep", table, "--device", "cpu", "--out", tmp_path / "runs")
+    assert again.stdout == done.stdout
+    assert {path: read_json_lines(path) for path in logs} == logs
