@@ -72,12 +72,8 @@ def save_image_grid(
     columns = min(columns, images.shape[0])
     spacing = _LABEL if labels else _GAP
     canvas, stride = _mosaic(images, columns, row_gap=spacing)
-    row_count = -(-images.shape[0] // columns)
-    figure, axes = _new_figure(
-        width=1.1 * columns + 0.4,
-        height=1.1 * row_count * (1 + spacing) + 0.7,
-        title=title,
-    )
+    inches = 1.1 * columns, 1.1 * columns * canvas.shape[0] / canvas.shape[1]
+    figure, axes = _new_figure(inches[0], inches[1] + (0.4 if title else 0.0), title)
     axes.imshow(canvas, interpolation="nearest")
     _strip(axes)
     axes.set_xticks([])

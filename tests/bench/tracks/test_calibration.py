@@ -29,8 +29,8 @@ def test_reaches_the_target_on_any_saturating_curve(gain, power, ceiling):
     if 4.0**-8 < crossing < 4.0**8:
         assert found.reached
         assert found.monotone
-        assert distance(found.scale) == found.distance == pytest.approx(0.1, rel=0.005)
-    assert len(found.tried) <= 40
+        assert distance(found.scale) == found.distance == pytest.approx(0.1, rel=0.01)
+    assert len(found.tried) <= 21
 
 
 def test_a_curve_that_turns_back_is_reported_and_still_crossed():
