@@ -17,10 +17,11 @@ Examples:
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
 def command(source: Path, target: Path) -> None:
-    """Read the StyleGAN2 checkpoint SOURCE and write its generator to TARGET (.safetensors).
+    """Write a foreign StyleGAN2 checkpoint as safetensors.
 
-    NVIDIA's network pickles and rosinality's .pt files are understood. Nothing in the file is
-    executed; one that asks for code is refused. Prints what was found.
+    Reads SOURCE and writes its generator to TARGET. NVIDIA's network pickles and rosinality's .pt
+    files are understood. Nothing in the file is executed; one that asks for code is refused. Prints
+    what was found.
     """
     from bench.checkpoints import convert
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
-from bench.catalog import Entry, entries
+if TYPE_CHECKING:
+    from bench.catalog import Entry
 
 _COLUMNS = ("name", "track", "title", "needs")
 
@@ -28,6 +29,10 @@ def command(kind: str, as_json: bool) -> None:
     A KIND is methods, datasets, generators, extractors, predictors, metrics or tracks. Plain
     names, one a line, when the output is not a terminal.
     """
+    from dataclasses import asdict
+
+    from bench.catalog import entries
+
     found = entries(kind)
     if as_json:
         click.echo(json.dumps([asdict(entry) for entry in found], indent=2, ensure_ascii=False))

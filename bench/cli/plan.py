@@ -23,10 +23,11 @@ Examples:
 @run_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool, **options: Any) -> None:
-    """Show what `bench run` with the same options would do; nothing is started.
+    """Show what a run would do, need and cost; start nothing.
 
-    For each run: its folder, whether it is finished, what has to be downloaded (size and sha256
-    where they are stated), its training steps, and the expected time judged by finished runs.
+    Takes the options of `bench run`. For each run: its folder, whether it is finished, what has to
+    be downloaded (size and sha256 where they are stated), its training steps, and the expected time
+    judged by finished runs.
     """
     from bench.plan import plan
 

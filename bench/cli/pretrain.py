@@ -52,10 +52,10 @@ def command(
     precision: str,
     out: Path | None,
 ) -> None:
-    """Train a generator NETWORK on a dataset; an interrupted training goes on.
+    """Train a generator NETWORK on a dataset.
 
-    Writes generator.safetensors and samples.png, a grid of its images, at every checkpoint; use
-    the former as `bench run --generator FILE`.
+    An interrupted training goes on. Writes generator.safetensors and samples.png, a grid of its
+    images, at every checkpoint; use the former as `bench run --generator FILE`.
     """
     from baselines.stylegan2 import StyleGAN2
     from bench.parts import open_dataset

@@ -41,7 +41,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train (or load) a method, evaluate it on its track and print its leaderboard row.
+    """Train a method, evaluate it and print its leaderboard row.
 
     A run that was interrupted goes on where it stopped; a finished one is only read. Exits 2 on
     wrong input, 3 if training diverged, 1 on a fault, whose traceback is in the run's log.

@@ -46,10 +46,11 @@ def command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Run the grids of TABLE, a TOML file of [[grid]]s; finished runs are only read.
+    """Run all grids of TABLE and print one leaderboard.
 
-    A grid lists methods, datasets, presets and seeds, and may hold a table [grid.set]. A run that
-    goes wrong stops no other; the exit code is 1, 2 or 3 if one did, as for `bench run`.
+    TABLE is a TOML file of [[grid]]s; finished runs are only read. A grid lists methods, datasets,
+    presets and seeds, and may hold a table [grid.set]. A run that goes wrong stops no other; the
+    exit code is 1, 2 or 3 if one did, as for `bench run`.
     """
     from bench.run import RunOptions
     from bench.sweep import execute_all, exit_code, read_table

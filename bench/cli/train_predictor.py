@@ -44,10 +44,11 @@ def command(
     device: str | None,
     out: Path | None,
 ) -> None:
-    """Train an attribute predictor on a dataset's ground truth and score it on held-out images.
+    """Train a network that reads a dataset's attributes off images.
 
-    Prints each attribute's R2, mean absolute error and accuracy; they and the command's settings
-    are kept in the file, whose sha256 goes into every result that uses it.
+    It learns from the ground truth and is scored on held-out images. Prints each attribute's R2,
+    mean absolute error and accuracy; they and the command's settings are kept in the file, whose
+    sha256 goes into every result that uses it.
     """
     from bench.catalog import lookup
     from bench.downloads import weights_folder

@@ -23,10 +23,10 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def command(ctx: click.Context, path: Path, as_json: bool) -> None:
-    """Rebuild the golden cases at or below PATH and compare with the references' values.
+    """Rebuild the golden cases below PATH and compare.
 
-    Every folder with a meta.json is a case. Unknown kinds are listed as unsupported. Exits 0 if
-    every supported case passes, 1 if one fails.
+    The values to compare with are those of the references. Every folder with a meta.json is a case.
+    Unknown kinds are listed as unsupported. Exits 0 if every supported case passes, 1 if one fails.
     """
     from bench.verify import verify
 
