@@ -49,6 +49,7 @@ class Plan:
         folder: Its directory.
         state: ``new``, ``continues`` from a checkpoint, or ``finished``: nothing is left to do.
         needs: What has to be there first.
+        track_needs: Which networks the track cannot do without.
         stages: Names and steps of the training stages; None if they cannot be known yet.
         seconds: How long it is expected to take, or None.
         basis: What that expectation rests on.
@@ -58,6 +59,7 @@ class Plan:
     folder: Path
     state: Literal["new", "continues", "finished"]
     needs: tuple[Need, ...]
+    track_needs: tuple[str, ...]
     stages: tuple[tuple[str, int], ...] | None
     seconds: float | None
     basis: str
@@ -85,7 +87,8 @@ def plan(spec: RunSpec, root: Path) -> Plan:
         state = "finished"
     elif (run.path / "checkpoint").exists():
         state = "continues"
-    return Plan(spec, run.path, state, needs, stages, seconds, basis)
+    track = load_track(spec.track)
+    return Plan(spec, run.path, state, needs, track.needs, stages, seconds, basis)
 
 
 def _needs(spec: RunSpec) -> Iterator[Need]:

@@ -37,7 +37,11 @@ _PACKAGES = (
 
 
 def collect(
-    method: type, device: torch.device, dataset: str, weights: dict[str, str]
+    method: type,
+    device: torch.device,
+    dataset: str,
+    weights: dict[str, str],
+    processes: int = 1,
 ) -> dict[str, Any]:
     """What a result has to say about its making, ready for JSON.
 
@@ -46,6 +50,7 @@ def collect(
         device: Where the run computes.
         dataset: The fingerprint of the dataset.
         weights: sha256 of all weights that were loaded, by what they are for.
+        processes: How many processes train together.
     """
     return {
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
@@ -56,6 +61,7 @@ def collect(
         "device": _device_name(device),
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "processes": processes,
         "dataset": dataset,
         "weights": weights,
     }

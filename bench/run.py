@@ -129,6 +129,7 @@ class _Walk:
         spec, main = self.spec, self.state.is_main_process
         parts = load_parts(spec, self.state.device)
         track = load_track(spec.track)()
+        _check_needs(spec, track)
         extractor = parts.extractor(spec.extractor) if spec.extractor else None
         data = parts.training_data()
         self.method = build_method(spec, data, track)
@@ -187,7 +188,11 @@ class _Walk:
 
     def _note_provenance(self, parts: Parts) -> None:
         self.provenance = collect(
-            type(self.method), self.state.device, parts.fingerprint, dict(parts.weights)
+            type(self.method),
+            self.state.device,
+            parts.fingerprint,
+            dict(parts.weights),
+            self.state.num_processes,
         )
         if self.state.is_main_process:
             self.run.check_provenance(self.provenance)
@@ -224,6 +229,15 @@ def build_method(spec: RunSpec, data: TrainingData, track: Track) -> Method:
         return kind(kind.Config.model_validate(spec.config), data)
     except ValueError as error:
         raise BenchError(str(error)) from error
+
+
+def _check_needs(spec: RunSpec, track: Track) -> None:
+    for part in track.needs:
+        if getattr(spec, part) is None:
+            raise BenchError(
+                f"The track {spec.track} needs the {part} that {spec.dataset} does not imply; "
+                f"name one with --{part}."
+            )
 
 
 def _process_state(device: str | None) -> PartialState:

@@ -43,8 +43,14 @@ class RunDirectory:
 
         Raises:
             Locked: Another process works on the run; the message names its process id.
+            BenchError: The directory cannot be made.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or error
+            message = f"{self.path} cannot be made ({reason}); name another folder with --out."
+            raise BenchError(message) from error
         lock = FileLock(self.path / _LOCK)
         try:
             lock.acquire(timeout=0)
@@ -105,7 +111,8 @@ class RunDirectory:
         """Write ``provenance.json``; on a run that goes on, its inputs have to be the same.
 
         Raises:
-            BenchError: The dataset or some weights changed since the run was started.
+            BenchError: The dataset, some weights or the number of processes changed since the run
+                was started.
         """
         path = self.path / "provenance.json"
         if path.exists():
@@ -115,8 +122,9 @@ class RunDirectory:
                 for name, sha256 in provenance["weights"].items()
                 if before["weights"].get(name, sha256) != sha256
             ]
-            if before["dataset"] != provenance["dataset"]:
-                changed.append("the dataset")
+            for key, what in (("dataset", "the dataset"), ("processes", "the number of processes")):
+                if before[key] != provenance[key]:
+                    changed.append(what)
             if changed:
                 raise BenchError(
                     f"{' and '.join(changed).capitalize()} changed since the run in {self.path} "

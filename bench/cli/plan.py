@@ -52,7 +52,8 @@ def _text(found: Plan) -> str:
     spec = found.spec
     lines = [str(spec), f"  folder      {found.folder} ({found.state})"]
     for name in ("generator", "predictor", "extractor"):
-        lines.append(f"  {name:<11} {getattr(spec, name) or 'none'}")
+        none = "none; name one" if name in found.track_needs else "none"
+        lines.append(f"  {name:<11} {getattr(spec, name) or none}")
     lines += [f"  {_need(need)}" for need in found.needs]
     if found.stages is None:
         lines.append("  training    unknown until everything is there")

@@ -46,6 +46,8 @@ def command(
     A run that was interrupted goes on where it stopped; a finished one is only read. Exits 2 on
     wrong input, 3 if training diverged, 1 on a fault, whose traceback is in the run's log.
     """
+    from accelerate import PartialState
+
     from bench.run import RunOptions
     from bench.sweep import execute_all, exit_code
 
@@ -56,7 +58,8 @@ def command(
     outcomes = list(execute_all(specs, how))
     if len(outcomes) == 1 and outcomes[0].error:
         raise outcomes[0].error
-    print_outcomes(outcomes, options["out"], as_json)
+    if PartialState().is_main_process:
+        print_outcomes(outcomes, options["out"], as_json)
     ctx.exit(exit_code(outcomes))
 
 

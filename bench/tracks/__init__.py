@@ -103,6 +103,8 @@ class Track(ABC):
         name: The track's name, which a method states as its ``track``.
         capability: The base class of the methods that can be evaluated.
         extractor: Name of the feature network that the track uses by default, or None.
+        needs: Which of ``generator``, ``extractor`` and ``predictor`` a run has to have; checked
+            before anything is trained.
         Options: The settings of the protocol; the defaults are the paper's.
         presets: What the presets ``smoke`` and ``small`` change.
     """
@@ -110,6 +112,7 @@ class Track(ABC):
     name: ClassVar[str]
     capability: ClassVar[type[Method]]
     extractor: ClassVar[str | None] = None
+    needs: ClassVar[tuple[str, ...]] = ()
     Options: ClassVar[type[TrackOptions]] = TrackOptions
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 

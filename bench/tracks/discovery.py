@@ -54,7 +54,8 @@ class DiscoveryOptions(TrackOptions):
         edit_distance: The mean feature distance of ``matched`` edits. On 3D Shapes 0.15 is about
             one step of the wall's hue or three of scale; unrelated images are 0.87 apart. Much
             less drowns in the predictor's errors, much more cannot be had from a single factor.
-        edit_scale: The s of ``released``; 0.1 in the notebooks of tables 2 and 7.
+        edit_scale: The s of ``released``, in the method's own units; 0.1 in the notebooks of
+            tables 2 and 7, for 512 px faces and directions of length sqrt(512).
         traversal_range: How far figures walk along a direction, in multiples of s.
         traversal_steps: Pictures of each direction; with an odd number, one of them is unedited.
         batch_size: Codes at a time; by default as many as the resolution allows.
@@ -76,6 +77,7 @@ class DiscoveryTrack(Track):
     name = "discovery"
     capability = Discoverer
     extractor = "efficientnet-lite0"
+    needs = ("generator", "extractor", "predictor")
     Options = DiscoveryOptions
     presets: ClassVar = {
         "smoke": {"samples": 4, "calibration_codes": 8, "traversal_steps": 3},

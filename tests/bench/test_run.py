@@ -149,6 +149,7 @@ def test_wrong_input_is_one_sentence(request_: RunRequest, message: str) -> None
         (replace(TOY, settings={"dataset": {"cout": 3}}), "did you mean count"),
         (replace(TOY, settings={"dataset": {"count": 1}}), "Toys come in pairs"),
         (replace(TOY, method="toy_parts:NoRepresenter"), "has to be a Representer"),
+        (replace(TOY, method="toy_parts:DemandingMethod"), "needs the predictor.*--predictor"),
     ],
 )
 def test_wrong_parts_end_a_run_before_it_starts(
@@ -216,15 +217,36 @@ def test_interrupted_and_killed_runs_end_with_the_same_bits(tmp_path: Path) -> N
     assert len(records) == len(set(records)), "nothing is logged twice"
 
 
+def test_several_processes_make_one_run(tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    program = tmp_path / "bench_main.py"
+    program.write_text("from bench.cli import main\nmain()\n")
+    done = subprocess.run(
+        [*launch, str(program), *_arguments(tmp_path)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("completed") == 1
+    (record,) = tmp_path.rglob("result.json")
+    result = json.loads(record.read_text())
+    assert (result["steps"], result["provenance"]["processes"]) == (60, 2)
+
+
 def _start(root: Path, slow: bool) -> subprocess.Popen[str]:
-    arguments = ["run", "--method", TOY.method, "--dataset", TOY.dataset, "--preset", "smoke"]
-    arguments += ["--set", "steps=60", "--device", "cpu", "--out", str(root)]
     return subprocess.Popen(
-        [sys.executable, "-c", "from bench.cli import main; main()", *arguments],
+        [sys.executable, "-c", "from bench.cli import main; main()", *_arguments(root)],
         env={**os.environ, "TOY_STEP_SECONDS": "0.2" if slow else "0", "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def _arguments(root: Path) -> list[str]:
+    what = ["run", "--method", TOY.method, "--dataset", TOY.dataset, "--preset", "smoke"]
+    return [*what, "--set", "steps=60", "--device", "cpu", "--out", str(root)]
 
 
 def _wait_for_step(log: Path, step: int) -> None:

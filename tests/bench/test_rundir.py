@@ -57,6 +57,12 @@ def test_a_lock_keeps_others_out_and_dies_with_its_owner(tmp_path: Path) -> None
         pass
 
 
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BenchError, match="cannot be made"), directory(tmp_path / "file").lock():
+        pass
+
+
 def test_a_directory_of_another_run_is_refused(tmp_path: Path) -> None:
     run = directory(tmp_path)
     run.path.mkdir(parents=True)
@@ -95,8 +101,10 @@ def test_clearing_leaves_only_the_lock(tmp_path: Path) -> None:
 
 def test_weights_that_changed_are_named(tmp_path: Path) -> None:
     run = directory(tmp_path)
-    before: dict[str, Any] = {"dataset": "a", "weights": {"generator": "1"}}
+    before: dict[str, Any] = {"dataset": "a", "processes": 1, "weights": {"generator": "1"}}
     run.check_provenance(before)
     run.check_provenance({**before, "weights": {"generator": "1", "extractor x": "2"}})
     with pytest.raises(BenchError, match="weights of generator changed"):
         run.check_provenance({**before, "weights": {"generator": "3"}})
+    with pytest.raises(BenchError, match="The dataset and the number of processes changed"):
+        run.check_provenance({**before, "dataset": "b", "processes": 2})

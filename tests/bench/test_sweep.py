@@ -121,3 +121,5 @@ def test_a_plan_names_the_files_that_are_missing(
     assert not any(need.present for need in found.needs)
     assert all(str(tmp_path) in need.path for need in found.needs)
     assert (found.stages, found.seconds) == (None, None)
+    assert "predictor" in found.track_needs
+    assert found.spec.predictor is None

@@ -110,5 +110,13 @@ class ToyTrack(Track):
         return Evaluation([metric], {"images": len(images)}, ["figures/toy.txt"])
 
 
+class DemandingTrack(ToyTrack):
+    needs: ClassVar = ("predictor",)
+
+
+class DemandingMethod(ToyMethod):
+    track: ClassVar[str] = "toy_parts:DemandingTrack"
+
+
 class NoRepresenter(Method):
     track: ClassVar[str] = "toy_parts:ToyTrack"
