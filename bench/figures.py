@@ -41,7 +41,7 @@ def save_traversals(
     """
     canvas, stride = _mosaic(images.flatten(0, 1), len(columns))
     figure, axes = _new_figure(
-        width=1.1 * len(columns) + 2.2, height=1.1 * len(rows) + 1.0, title=title
+        width=1.1 * len(columns) + 2.5, height=1.1 * len(rows) + 1.0, title=title
     )
     axes.imshow(canvas, interpolation="nearest")
     _strip(axes)
@@ -150,9 +150,12 @@ def _new_figure(width: float, height: float, title: str) -> tuple[Figure, Axes]:
     """A figure outside pyplot's global state; Agg needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     width = max(width, _INCHES_PER_LETTER * len(title))
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    figure = Figure(
+        figsize=(width, height), dpi=110, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)
+    )
     FigureCanvasAgg(figure)
     if title:
         figure.suptitle(title, fontsize=11)

@@ -59,7 +59,7 @@ class Subject:
         labels = []
         for k, row in enumerate(self.changes):
             top = int(row.argmax())
-            share = f"{self.attributes[top]} {row[top] / row.sum():.0%}"
+            share = f"{self.attributes[top]} {100 * row[top] / max(row.sum(), 1e-12):.0f} %"
             labels.append(f"dir {k}: {share if row[top] > 0 else 'no change'}")
         return labels
 
