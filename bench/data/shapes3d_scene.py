@@ -85,22 +85,20 @@ def trace(shape: int, scale: float, orientation: float, rays_per_side: int) -> V
     is_object = to_object == distance
     is_floor = ~is_object & (to_floor == distance)
     is_wall = ~is_object & ~is_floor & (point[1] <= WALL_HEIGHT)
-    seen, highlight = _object_light(point[:, is_object], object_normal[:, is_object])
-    walls = wall_normal[:, is_wall]
-    bounced = LEFT_WALL_LIGHT * walls[0].clamp(min=0)
-    texture = _wall_texture(along[is_wall], point[1, is_wall])
+    on_object, on_floor, on_wall = (mask.nonzero()[:, 0] for mask in (is_object, is_floor, is_wall))
+    seen, highlight = _object_light(point[:, on_object], object_normal[:, on_object])
+    walls = _wall_light(point[:, on_wall], wall_normal[:, on_wall], along[on_wall])
 
-    def picture(mask: Tensor, values: Tensor | float) -> Tensor:
-        flat = torch.zeros(len(mask))
-        flat[mask] = values
+    def picture(places: Tensor, values: Tensor) -> Tensor:
+        flat = torch.zeros(rays_per_side**2).index_copy_(0, places, values)
         return flat.view(rays_per_side, rays_per_side)
 
     return View(
-        floor=picture(is_floor, _floor_light(point[:, is_floor], solid)),
-        wall=picture(is_wall, (_diffuse(point[:, is_wall], walls) + bounced) * texture),
-        object=picture(is_object, seen),
-        highlight=picture(is_object, highlight),
-        sky=picture(~is_object & ~is_floor & ~is_wall, 1.0),
+        floor=picture(on_floor, _floor_light(point[:, on_floor], solid)),
+        wall=picture(on_wall, walls),
+        object=picture(on_object, seen),
+        highlight=picture(on_object, highlight),
+        sky=(~(is_object | is_floor | is_wall)).float().view(rays_per_side, rays_per_side),
     )
 
 
@@ -138,6 +136,12 @@ def _floor_light(point: Tensor, solid: Solid) -> Tensor:
     shadowed = torch.isfinite(solid.hit(point, to_lamp[:, None])[0])
     up = torch.tensor([[0.0], [1.0], [0.0]])
     return AMBIENT + torch.where(shadowed, 0, _lamp(point, up)[0])
+
+
+def _wall_light(point: Tensor, normal: Tensor, along: Tensor) -> Tensor:
+    """Brightness of wall points (3, P) with normals (3, P), at places (P,) along their walls."""
+    bounced = LEFT_WALL_LIGHT * normal[0].clamp(min=0)
+    return (_diffuse(point, normal) + bounced) * _wall_texture(along, point[1])
 
 
 def _object_light(point: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:

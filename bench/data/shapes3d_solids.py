@@ -54,12 +54,15 @@ class Solid:
             origin: (3, P) or (3, 1), in the camera's coordinates.
             rays: (3, P) or (3, 1), likewise.
         """
-        origin = turn(origin - torch.tensor(OBJECT_POSITION)[:, None], self._angle)
-        origin, rays = torch.broadcast_tensors(origin, turn(rays, self._angle))
-        near = self._is_near(origin, rays)
-        distance = torch.full(rays.shape[1:], torch.inf)
-        normal = torch.zeros(rays.shape)
-        distance[near], found = self._hit(origin[:, near], rays[:, near])
+        origin = origin - torch.tensor(OBJECT_POSITION)[:, None]
+        near = self._is_near(origin, rays).nonzero()[:, 0]
+        distance = torch.full((max(origin.shape[1], rays.shape[1]),), torch.inf)
+        normal = torch.zeros(3, len(distance))
+        origin, rays = (
+            turn(one if one.shape[1] == 1 else one.index_select(1, near), self._angle)
+            for one in (origin, rays)
+        )
+        distance[near], found = self._hit(*torch.broadcast_tensors(origin, rays))
         normal[:, near] = turn(found, -self._angle)
         return distance, normal
 
