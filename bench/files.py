@@ -36,7 +36,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     with disk_full_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            temporary.touch()
+            mode = temporary.stat().st_mode
             yield temporary
+            temporary.chmod(mode)  # safetensors makes files that only their owner can read
             sync(temporary)
             temporary.replace(path)
             sync(path.parent)

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from bench.files import (
     DiskFull,
@@ -26,6 +28,13 @@ def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path: Path) 
     assert path.read_text("utf-8") == '{\n  "name": "é"\n}\n'
     assert [item.name for item in path.parent.iterdir()] == ["value.json"]
     assert sha256_of(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_weights_have_the_permissions_of_any_file(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "x.safetensors") as temporary:
+        save_file({"x": torch.zeros(1)}, temporary)
+    (tmp_path / "any").touch()
+    assert (tmp_path / "x.safetensors").stat().st_mode == (tmp_path / "any").stat().st_mode
 
 
 def test_a_failed_write_leaves_the_old_contents(tmp_path: Path) -> None:
