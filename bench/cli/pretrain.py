@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -41,6 +42,7 @@ Examples:
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder of the result.  [default: runs/pretrain/DATASET-NETWORK]",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     network: str,
     dataset: str,
@@ -51,6 +53,7 @@ def command(
     device: str | None,
     precision: str,
     out: Path | None,
+    as_json: bool,
 ) -> None:
     """Train a generator NETWORK on a dataset.
 
@@ -76,4 +79,9 @@ def command(
         seed=seed,
         options=TrainingOptions(device, "bf16" if precision == "bfloat16" else "no"),
     )
-    click.echo(f"{folder / 'generator.safetensors'} after {summary.steps:,} steps")
+    file = folder / "generator.safetensors"
+    if as_json:
+        made = {"generator": str(file), "steps": summary.steps, "seconds": summary.seconds}
+        click.echo(json.dumps(made, indent=2))
+    else:
+        click.echo(f"{file} after {summary.steps:,} steps")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -33,8 +34,9 @@ Examples:
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write.  [default: where --predictor finds it by the dataset's name]",
+    help="The file to write.  [default: DATASET-predictor.safetensors in $BENCH_WEIGHTS]",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     dataset: str,
     steps: int,
@@ -43,12 +45,13 @@ def command(
     data: Path | None,
     device: str | None,
     out: Path | None,
+    as_json: bool,
 ) -> None:
     """Train a network that reads a dataset's attributes off images.
 
     It learns from the ground truth and is scored on held-out images. Prints each attribute's R2,
     mean absolute error and accuracy; they and the command's settings are kept in the file, whose
-    sha256 goes into every result that uses it.
+    sha256 goes into every result that uses it. Name it by `bench run --predictor FILE`.
     """
     from bench.catalog import lookup
     from bench.downloads import weights_folder
@@ -66,6 +69,10 @@ def command(
         seed=seed,
         device=device,
     )
+    if as_json:
+        made = {"predictor": str(path), "sha256": predictor.sha256, **predictor.report}
+        click.echo(json.dumps(made, indent=2))
+        return
     for score in predictor.report["scores"]:
         click.echo(
             f"{score['name']:<14} R2 {score['r2']:.4f}  MAE {score['mae']:.4f}  "

@@ -26,7 +26,7 @@ def handed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def note(*arguments: Any, **keywords: Any) -> SimpleNamespace:
         seen.update(arguments=arguments, **keywords)
         score = {"name": "scale", "r2": 0.99, "mae": 0.01, "accuracy": 0.9}
-        return SimpleNamespace(steps=3, report={"scores": [score]}, sha256="ab12")
+        return SimpleNamespace(steps=3, seconds=1.5, report={"scores": [score]}, sha256="ab12")
 
     monkeypatch.setattr("bench.pretrain.pretrain", note)
     monkeypatch.setattr("bench.predictor_training.train_predictor", note)
@@ -42,6 +42,9 @@ def test_pretrain(handed: dict[str, Any], tmp_path: Path) -> None:
     assert (dataset.name, dataset.size, folder) == ("shapes3d", 16, tmp_path)
     assert (handed["preset"], handed["overrides"]) == ("smoke", {})
     assert handed["options"].precision == "bf16"
+    made = json.loads(bench("pretrain", "stylegan2", *asked, "--json").stdout)
+    generator = "runs/pretrain/shapes3d-stylegan2/generator.safetensors"
+    assert made == {"generator": generator, "steps": 3, "seconds": 1.5}
     wrong = bench("pretrain", "stylegan2", "--dataset", "shapes3d", "--set", "batchsize=3")
     assert wrong.exit_code == 2
     assert "did you mean batch_size" in wrong.stderr
@@ -55,6 +58,8 @@ def test_train_predictor(handed: dict[str, Any], tmp_path: Path) -> None:
     assert "sha256 ab12" in done.stdout
     assert handed["arguments"][1] == out
     assert (handed["steps"], handed["batch_size"]) == (7, 128)
+    made = json.loads(bench("train-predictor", "--dataset", "shapes3d", "--json").stdout)
+    assert (made["sha256"], made["scores"][0]["name"]) == ("ab12", "scale")
 
 
 def test_convert_refuses_what_is_no_checkpoint(tmp_path: Path) -> None:
@@ -62,6 +67,14 @@ def test_convert_refuses_what_is_no_checkpoint(tmp_path: Path) -> None:
     done = bench("convert", tmp_path / "page.pkl", tmp_path / "out.safetensors")
     assert done.exit_code == 2
     assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_convert_prints_what_it_found(tmp_path: Path) -> None:
+    good = Path(__file__).parents[2] / "data" / "discovery" / "sg2_nv_pickle"
+    pickle, out = good / "network-snapshot-000000.pkl", tmp_path / "out.safetensors"
+    assert "found: G, D, G_ema" in bench("convert", pickle, out).stdout
+    found = json.loads(bench("convert", pickle, out, "--json").stdout)
+    assert (found["container"], found["target"]) == ("nvidia", str(out))
 
 
 def test_data_check(tmp_path: Path) -> None:
