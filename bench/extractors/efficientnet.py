@@ -119,8 +119,11 @@ class _Convolution(nn.Conv2d):
         )
         features = functional.conv2d(
             features, self.weight, self.bias, stride, (top, left), groups=self.groups
-        )[:, :, first_row:, first_column:]
-        return features if self.linear else functional.relu6(features, inplace=True)
+        )
+        if first_row or first_column:
+            features = features[:, :, first_row:, first_column:]
+        # In place, the backward pass would have to copy the slice above.
+        return features if self.linear else functional.relu6(features, not features.requires_grad)
 
 
 class _Block(nn.Module):
