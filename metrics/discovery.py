@@ -18,7 +18,7 @@ attributes that tie for a direction's largest change count as discovered, as in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -96,18 +96,36 @@ def discovery_intervals(
 ) -> DiscoveryIntervals:
     """Percentile bootstrap intervals of the two scores over samples, all resamples at once.
 
-    Every resample draws the same samples for all directions. Both scores depend on
-    maxima of noisy means, so with few samples the interval need not be centred on the score.
+    Every resample draws the same samples for all directions. Both scores take maxima of noisy
+    means, which are noisier still on resamples, so the intervals are moved onto the scores
+    (``metrics.statistics.percentile_interval``) and cut off at the smallest and the largest score
+    possible. They speak of scores from as many samples; with few, these are biased themselves.
+
+    Args:
+        after: See ``discovery_scores``.
+        before: Likewise.
+        reading: Likewise.
+        level: Coverage asked for, in (0, 1).
+        resamples: How many times the samples are drawn anew.
+        seed: Seeds the draws.
 
     Raises:
         ValueError: As ``discovery_scores``, or fewer than two samples.
     """
     changes = _changes(after, before, reading)
+    scores = scores_from_changes(changes.mean(axis=0))
     matrices = _normalised(bootstrap_means(changes, resamples=resamples, seed=seed))  # R x D x A
+    found = _discovered(matrices).sum(axis=-1)
     return DiscoveryIntervals(
-        percentile_interval(_s_disen(matrices), level),
-        percentile_interval(_discovered(matrices).sum(axis=-1), level),
+        _interval(_s_disen(matrices), scores.s_disen, 1.0, level),
+        _interval(found, scores.n_discov, float(len(scores.discovered)), level),
     )
+
+
+def _interval(resampled: Any, score: float, largest: float, level: float) -> Interval:
+    """The interval of one score in [0, largest]."""
+    interval = percentile_interval(resampled, level, around=score)
+    return replace(interval, low=max(interval.low, 0.0), high=min(interval.high, largest))
 
 
 def _changes(after: Any, before: Any, reading: Reading) -> FloatArray:

@@ -83,14 +83,33 @@ def test_readings_differ_where_changes_cancel():
 @pytest.mark.parametrize("reading", ["signed-mean", "mean-absolute"])
 def test_intervals_are_those_of_scores_on_resampled_samples(reading):
     after, before = _outputs(3, 5, 20, 4)
+    scores = discovery_scores(after, before, reading)
     intervals = discovery_intervals(after, before, reading, resamples=50, seed=9, level=0.8)
     generator = np.random.default_rng(9)
     draws = [generator.integers(0, 20, 20) for _ in range(50)]
-    scores = [discovery_scores(after[:, rows], before[:, rows], reading) for rows in draws]
-    low, high = np.quantile([one.s_disen for one in scores], [0.1, 0.9])
-    assert (intervals.s_disen.low, intervals.s_disen.high) == pytest.approx((low, high))
-    low, high = np.quantile([one.n_discov for one in scores], [0.1, 0.9])
-    assert (intervals.n_discov.low, intervals.n_discov.high) == pytest.approx((low, high))
+    resampled = [discovery_scores(after[:, rows], before[:, rows], reading) for rows in draws]
+    for name in ("s_disen", "n_discov"):
+        low, middle, high = np.quantile([getattr(one, name) for one in resampled], [0.1, 0.5, 0.9])
+        moved = getattr(scores, name) - middle
+        found = getattr(intervals, name)
+        assert (found.low, found.high) == pytest.approx((low + moved, high + moved))
+
+
+def test_intervals_hold_their_scores_where_noise_biases_resamples():
+    """Each direction changes one of six attributes, by as much as the noise of one sample."""
+    generator = np.random.default_rng(0)
+    effect = np.eye(6)[generator.integers(0, 6, 12)][:, None]  # 12 directions
+    before = np.zeros((60, 6))
+    drawn = [effect + generator.standard_normal((12, 60, 6)) for _ in range(200)]
+    expected = np.mean([discovery_scores(after, before).s_disen for after in drawn])
+    covered = 0
+    for after in drawn[:50]:
+        score = discovery_scores(after, before)
+        interval = discovery_intervals(after, before, resamples=200)
+        assert interval.s_disen.low <= score.s_disen <= interval.s_disen.high <= 1.0
+        assert interval.n_discov.low <= score.n_discov <= interval.n_discov.high <= 6
+        covered += interval.s_disen.low <= expected <= interval.s_disen.high
+    assert covered >= 45
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,14 @@ def test_bootstrap_interval_covers_the_mean_as_often_as_it_says():
     assert 0.87 <= covered / 200 <= 0.99
 
 
+def test_an_interval_around_its_score_is_moved_and_as_wide():
+    values = range(11)
+    plain, moved = percentile_interval(values, 0.8), percentile_interval(values, 0.8, around=9)
+    assert (plain.low, plain.high) == pytest.approx((1.0, 9.0))
+    assert (moved.low, moved.high) == pytest.approx((5.0, 13.0))
+    assert moved.standard_error == plain.standard_error
+
+
 def test_standard_error_and_spread():
     values = np.array([1.0, 2.0, 4.0, 5.0])
     assert standard_error(values) == pytest.approx(np.sqrt(10 / 3 / 4))
