@@ -64,12 +64,14 @@ class Predictor(nn.Module):
         """Score images.
 
         Args:
-            images: (N, 1 or 3, H, W) in [-1, 1].
+            images: (N, 1 or 3, H, W) in [-1, 1]; what a generator puts beyond is clipped, as it
+                is when images are shown or saved.
 
         Returns:
             float32 (N, A) in [0, 1]; while training not clamped, so that it has a gradient.
         """
-        images = resize(as_rgb(images), IMAGE_SIZE).contiguous(memory_format=torch.channels_last)
+        images = resize(as_rgb(images).clamp(-1.0, 1.0), IMAGE_SIZE)
+        images = images.contiguous(memory_format=torch.channels_last)
         scores = self.head(self.features(images))
         return scores if self.training else scores.clamp(0.0, 1.0)
 
