@@ -17,12 +17,12 @@ Examples:
 )
 @click.option("--dataset", required=True, help="A name of `bench list datasets`.")
 @click.option(
-    "--steps", type=click.IntRange(min=1), default=4000, show_default=True, help="Optimiser steps."
+    "--steps", type=click.IntRange(min=1), default=1500, show_default=True, help="Optimiser steps."
 )
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    default=128,
+    default=64,
     show_default=True,
     help="Images a step.",
 )
