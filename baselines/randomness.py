@@ -8,6 +8,7 @@ latents do not depend on the batch size, on the number of processes or on where 
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -59,6 +60,25 @@ def integers(seed: int, start: int, count: int, high: int) -> Tensor:
         int64 tensor (count,).
     """
     return torch.from_numpy((_table(seed, start, count, 1)[:, 0] * high).astype(np.int64))
+
+
+def data_order(seed: int, start: int, count: int, size: int) -> Tensor:
+    """Places ``start`` to ``start + count`` of an endless shuffled reading of ``size`` items.
+
+    Returns:
+        int64 tensor (count,); every epoch is a permutation of its own, and nothing depends on
+        batch sizes.
+    """
+    positions = np.arange(start, start + count)
+    return torch.tensor(
+        [int(_epoch(seed, int(p // size), size)[p % size]) for p in positions], dtype=torch.int64
+    )
+
+
+@lru_cache(maxsize=2)  # a batch may reach from one epoch into the next
+def _epoch(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
+    stream = np.random.Generator(np.random.Philox(derive_seed(seed, "epoch", epoch)))
+    return stream.permutation(size)
 
 
 def _table(seed: int, start: int, count: int, dim: int) -> NDArray[np.float64]:

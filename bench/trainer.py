@@ -15,18 +15,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from baselines.base import Batch, Method, Stage, TrainingData
-from baselines.randomness import Draws, derive_seed
+from baselines.randomness import Draws, data_order, derive_seed
 from bench import resume
 from bench.errors import Diverged
 from bench.files import append_json, read_json_lines, write_json_lines
@@ -98,7 +96,8 @@ def train(
     with _interruptible() as interrupted:
         loop.run(restored, interrupted)
     method.eval()
-    accelerator.end_training()
+    for tracker in accelerator.trackers:  # not end_training(): the processes go on together
+        tracker.finish()
     return TrainingSummary(loop.position.total, loop.position.seconds)
 
 
@@ -128,6 +127,7 @@ class _Loop:
                     optimizer.load_state_dict(states[name])
                 self._average_gradients(optimizer)
             self._run_stage(stage, interrupted)
+            self._guard_state(stage)
             states = {}
             self.position = replace(self.position, stage=number + 1, step=0)
             self._checkpoint(None)
@@ -179,15 +179,12 @@ class _Loop:
 
     def _look(self, stage: Stage) -> str:
         """Read the losses since the last look, guard them, log them; return them as text."""
-        names = dict.fromkeys(name for losses in self.recent for name in losses)
-        means = {}
-        for name in names:
-            values = torch.stack([losses[name].float() for losses in self.recent if name in losses])
-            means[name] = values.mean().item()
-            if not math.isfinite(means[name]) or abs(means[name]) > _EXPLODED:
+        means = self._mean_losses()
+        for name, mean in means.items():
+            if not math.isfinite(mean) or abs(mean) > _EXPLODED:
                 raise Diverged(
                     f"Training diverged in stage {stage.name} by step {self.position.step}: the "
-                    f"loss {name} is {means[name]}; lower the learning rate with --set, or look "
+                    f"loss {name} is {mean}; lower the learning rate with --set, or look "
                     f"at {self.folder / 'log.jsonl'}."
                 )
         self.recent.clear()
@@ -196,6 +193,23 @@ class _Loop:
             append_json(self.folder / "log.jsonl", {**record, **means})
             self.accelerator.log(means, step=self.position.total)
         return " ".join(f"{name} {value:.3g}" for name, value in means.items())
+
+    def _mean_losses(self) -> dict[str, float]:
+        """Means over the steps since the last look and over all processes, by name.
+
+        They are the same in every process, so that all of them stop when one diverges.
+        """
+        names = list(dict.fromkeys(name for losses in self.recent for name in losses))
+        if not names:
+            return {}
+        means = [
+            torch.stack([losses[name].float() for losses in self.recent if name in losses]).mean()
+            for name in names
+        ]
+        shared = self.accelerator.reduce(
+            torch.stack(means).to(self.accelerator.device), reduction="mean"
+        )
+        return dict(zip(names, shared.tolist(), strict=True))
 
     def _checkpoint(self, stage: Stage | None) -> None:
         """Write a checkpoint, unless the state is one that must not be continued from."""
@@ -258,25 +272,6 @@ class _Loop:
         kept = [record for record in records if record.get("total", 0) <= total]
         if len(kept) < len(records):
             write_json_lines(log, kept)
-
-
-def data_order(seed: int, start: int, count: int, size: int) -> Tensor:
-    """Places ``start`` to ``start + count`` of an endless shuffled reading of ``size`` items.
-
-    Returns:
-        int64 (count,): every epoch is a permutation of its own; nothing depends on batch sizes.
-    """
-    positions = np.arange(start, start + count)
-    return torch.tensor(
-        [int(_epoch(seed, int(p // size), size)[p % size]) for p in positions], dtype=torch.int64
-    )
-
-
-@lru_cache(maxsize=2)
-def _epoch(seed: int, epoch: int, size: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return np.random.Generator(np.random.Philox(derive_seed(seed, "epoch", epoch))).permutation(
-        size
-    )
 
 
 def _accelerator(folder: Path, options: TrainingOptions) -> Accelerator:

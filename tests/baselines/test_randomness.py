@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from baselines.base import Batch
-from baselines.randomness import Draws, derive_seed, integers, normals, uniforms
+from baselines.randomness import Draws, data_order, derive_seed, integers, normals, uniforms
 
 SEEDS = st.integers(0, 2**63 - 1)
 
@@ -47,3 +47,12 @@ def test_a_batch_that_cannot_be_shared_is_refused() -> None:
     assert batch.share(12) == 4
     with pytest.raises(ValueError, match="multiple of their number"):
         batch.share(8)
+
+
+@given(st.integers(1, 40), st.integers(1, 23), st.integers(1, 30))
+def test_data_order_is_a_function_of_position(size: int, batch: int, batches: int) -> None:
+    whole = data_order(3, 0, batch * batches, size)
+    parts = [data_order(3, i * batch, batch, size) for i in range(batches)]
+    assert torch.equal(torch.cat(parts), whole)
+    for epoch in whole[: len(whole) // size * size].view(-1, size):
+        assert sorted(epoch.tolist()) == list(range(size))

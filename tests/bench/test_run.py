@@ -217,12 +217,12 @@ def test_interrupted_and_killed_runs_end_with_the_same_bits(tmp_path: Path) -> N
     assert len(records) == len(set(records)), "nothing is logged twice"
 
 
-def test_several_processes_make_one_run(tmp_path: Path) -> None:
+def test_several_processes_make_one_run_and_go_on_with_the_next(tmp_path: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     program = tmp_path / "bench_main.py"
     program.write_text("from bench.cli import main\nmain()\n")
     done = subprocess.run(
-        [*launch, str(program), *_arguments(tmp_path)],
+        [*launch, str(program), *_arguments(tmp_path), "--seeds", "0..1"],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -230,9 +230,10 @@ def test_several_processes_make_one_run(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("completed") == 1
-    (record,) = tmp_path.rglob("result.json")
-    result = json.loads(record.read_text())
-    assert (result["steps"], result["provenance"]["processes"]) == (60, 2)
+    results = [json.loads(record.read_text()) for record in tmp_path.rglob("result.json")]
+    assert {result["seed"] for result in results} == {0, 1}
+    assert {result["steps"] for result in results} == {60}
+    assert {result["provenance"]["processes"] for result in results} == {2}
 
 
 def _start(root: Path, slow: bool) -> subprocess.Popen[str]:

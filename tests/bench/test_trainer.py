@@ -1,4 +1,4 @@
-"""The training loop: exact resume after every kind of stop, guards, data order."""
+"""The training loop: exact resume after every kind of stop, and guards."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from baselines.base import Attributes, Average, Batch, Method, MethodConfig, Stage, TrainingData
 from bench.errors import BenchError, Diverged
-from bench.trainer import TrainingOptions, data_order, train
+from bench.trainer import TrainingOptions, train
 
 QUIET = TrainingOptions(device="cpu", quiet=True)
 
@@ -149,8 +147,11 @@ def test_nan_ends_as_diverged_and_keeps_the_checkpoint_before(tmp_path: Path) ->
     assert [folder.name for folder in kept] == ["01-00000000"]
 
 
-def test_collapse_ends_as_diverged(tmp_path: Path) -> None:
-    options = TrainingOptions("cpu", checkpoint_seconds=0, quiet=True)
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_collapse_ends_as_diverged_at_a_checkpoint_and_at_the_end(
+    tmp_path: Path, seconds: float
+) -> None:
+    options = TrainingOptions("cpu", checkpoint_seconds=seconds, quiet=True)
     with pytest.raises(Diverged, match=r"collapsed.*it was told to"):
         train(toy(lame=True), data(), seed=7, folder=tmp_path, options=options)
 
@@ -161,12 +162,3 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     (checkpoint / "state.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(BenchError, match=f"{checkpoint.name} cannot be read"):
         run(tmp_path)
-
-
-@given(st.integers(1, 40), st.integers(1, 23), st.integers(1, 30))
-def test_data_order_is_a_function_of_position(size: int, batch: int, batches: int) -> None:
-    whole = data_order(3, 0, batch * batches, size)
-    parts = [data_order(3, i * batch, batch, size) for i in range(batches)]
-    assert torch.equal(torch.cat(parts), whole)
-    for epoch in whole[: len(whole) // size * size].view(-1, size):
-        assert sorted(epoch.tolist()) == list(range(size))
