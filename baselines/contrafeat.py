@@ -14,7 +14,7 @@ the attention and the losses also train on given directions: principal component
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -47,6 +47,8 @@ from baselines.directions import (
     random_orthonormal,
     require_generator,
 )
+from baselines.nets.stylegan2_loss import minimize
+from baselines.randomness import Draws
 from baselines.sefa import factorize, style_weights
 from baselines.subspace import ExactSubspace, SubspaceStage, sample_codes
 
@@ -198,14 +200,15 @@ class ContraFeat(Discoverer):
 
     def stages(self, data: TrainingData) -> Iterator[Stage]:
         config = self.config
+        if data.extractor is None:
+            raise ValueError("contrafeat needs a feature extractor to train, and the run has none.")
+        frozen = Frozen(data.generator, data.extractor(config.extractor))
         directions = self.navigator.directions
         if isinstance(directions, SubspaceDirections | PrincipalDirections):
             yield SubspaceStage(
                 directions.subspace, data.generator, config.subspace_codes, config.codes_per_step
             )
-        if data.extractor is None:
-            raise ValueError("contrafeat needs a feature extractor to train, and the run has none.")
-        yield NavigatorStage(self, Frozen(data.generator, data.extractor(config.extractor)))
+        yield NavigatorStage(self, frozen)
 
     def shift(self, ws: Tensor, direction: Tensor | int, step: Tensor | float) -> Tensor:
         return move(ws, self.navigator(), direction, step)
@@ -265,11 +268,7 @@ class NavigatorStage(Stage):
         contrast = self._contrast(batch, deltas).total()
         spread = diversity(deltas, self.config.diversity)
         loss = contrast + self.config.diversity_weight * spread
-        optimizer = self.optimizers["navigator"]
-        optimizer.zero_grad()
-        loss.backward()
-        sanitize_gradients(self.method.parameters())
-        optimizer.step()
+        minimize(loss, self.optimizers["navigator"])
         losses = {"loss": loss, "contrast": contrast, "diversity": spread}
         return {name: value.detach() for name, value in losses.items()}
 
@@ -281,11 +280,9 @@ class NavigatorStage(Stage):
     def _contrast(self, batch: Batch, deltas: Tensor) -> Terms:
         config, draws = self.config, batch.draws
         images, features = self.frozen.images, self.frozen.features
-        latents = config.batch_size * config.style_segments
-        z = draws.normal("z", latents, self.frozen.generator.z_dim)
-        ws = mixed_codes(self.frozen.generator, z, config.style_segments)
         if config.loss == "binary":
-            pairs = config.batch_size // 2
+            pairs = batch.share(config.batch_size // 2)
+            ws = self._codes(draws, 2 * pairs)
             directions = distinct_pairs(
                 draws.integer("direction", pairs, config.num_directions),
                 draws.integer("other direction", pairs, config.num_directions - 1),
@@ -293,6 +290,7 @@ class NavigatorStage(Stage):
             )
             steps = config.edit_range * (2 * draws.uniform("step", pairs, 2) - 1)
             return binary_objective(images, features, ws, deltas, directions, steps, self.contrast)
+        count = batch.share(config.batch_size)
         prototypes = self.method.prototypes()
         assert prototypes is not None  # made with the prototype loss
         if float(draws.uniform("mirror", 1)) < config.mirror:
@@ -300,13 +298,19 @@ class NavigatorStage(Stage):
         return prototype_objective(
             images,
             features,
-            ws,
+            self._codes(draws, count),
             deltas,
             prototypes,
-            draws.integer("direction", config.batch_size, config.num_directions),
-            config.edit_range * (2 * draws.uniform("step", config.batch_size)[:, 0] - 1),
+            draws.integer("direction", count, config.num_directions),
+            config.edit_range * (2 * draws.uniform("step", count)[:, 0] - 1),
             self.contrast,
             config.symmetric,
+        )
+
+    def _codes(self, draws: Draws, count: int) -> Tensor:
+        generator, segments = self.frozen.generator, self.config.style_segments
+        return mixed_codes(
+            generator, draws.normal("z", count * segments, generator.z_dim), segments
         )
 
 
@@ -329,13 +333,6 @@ def mixed_codes(generator: Any, z: Tensor, segments: int) -> Tensor:
 def distinct_pairs(first: Tensor, offset: Tensor, count: int) -> Tensor:
     """Pairs of different directions (N, 2), uniform if ``offset`` is uniform in [0, count - 1)."""
     return torch.stack([first, (first + 1 + offset) % count], dim=1)
-
-
-def sanitize_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace NaN in gradients by 0 and infinities by +-1e5, as StyleGAN2's training does."""
-    for parameter in parameters:
-        if parameter.grad is not None:
-            torch.nan_to_num(parameter.grad, 0.0, 1e5, -1e5, out=parameter.grad)
 
 
 def _directions(config: ContraFeatConfig, generator: Any) -> nn.Module:

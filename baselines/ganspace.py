@@ -129,7 +129,7 @@ class DeviationStage(Stage):
         self.generator = generator
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
-        count = self.method.config.deviation_codes
+        count = batch.share(self.method.config.deviation_codes)
         z = batch.draws.normal("z", count, self.generator.z_dim)
         codes = gathered(sample_codes(self.generator, z))
         components = self.method.subspace.components[: self.method.num_directions]

@@ -158,7 +158,7 @@ class AdversarialStage(Stage):
         self.method.discriminator.requires_grad_(False)
         fake, _ = self._generate(batch, "generator", batch.share(self.batch_size))
         loss = losses.generator_loss(self.method.discriminator(fake))
-        _minimize(loss, self.generator_optimizer)
+        losses.minimize(loss, self.generator_optimizer)
         self.method.discriminator.requires_grad_(True)
         return loss.detach()
 
@@ -169,7 +169,7 @@ class AdversarialStage(Stage):
         penalty, mean = losses.path_length_penalty(lengths, self.method.path_length_mean)
         self.method.path_length_mean.copy_(mean.detach())
         weight = self.config.path_length_weight * self.config.path_length_interval
-        _minimize(penalty.mean() * weight, self.generator_optimizer)
+        losses.minimize(penalty.mean() * weight, self.generator_optimizer)
         return penalty.detach().mean()
 
     def _update_discriminator(self, batch: Batch, images: Tensor) -> Tensor:
@@ -177,14 +177,14 @@ class AdversarialStage(Stage):
             fake, _ = self._generate(batch, "discriminator", len(images))
         discriminator = self.method.discriminator
         loss = losses.discriminator_loss(discriminator(fake), discriminator(images))
-        _minimize(loss, self.discriminator_optimizer)
+        losses.minimize(loss, self.discriminator_optimizer)
         return loss.detach()
 
     def _regularize_discriminator(self, images: Tensor) -> Tensor:
         images = images.detach().requires_grad_(True)
         penalty = losses.r1_penalty(self.method.discriminator(images), images)
         weight = self.config.r1_gamma / 2 * self.config.r1_interval
-        _minimize(penalty.mean() * weight, self.discriminator_optimizer)
+        losses.minimize(penalty.mean() * weight, self.discriminator_optimizer)
         return penalty.detach().mean()
 
     def _generate(self, batch: Batch, purpose: str, count: int) -> tuple[Tensor, Tensor]:
@@ -214,13 +214,3 @@ def _lazy_adam(
     return torch.optim.Adam(
         parameters, lr=learning_rate * ratio, betas=(0.0, 0.99**ratio), eps=1e-8
     )
-
-
-def _minimize(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            if parameter.grad is not None:
-                torch.nan_to_num_(parameter.grad, nan=0.0, posinf=1e5, neginf=-1e5)
-    optimizer.step()

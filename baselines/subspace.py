@@ -151,8 +151,8 @@ class SubspaceStage(Stage):
     Args:
         subspace: What is to be found.
         generator: A generator with ``mapping`` and ``z_dim``; never registered as a module.
-        codes: How many codes in all; each of several processes samples as many.
-        codes_per_step: How many at a time; divides ``codes``.
+        codes: How many codes in all.
+        codes_per_step: How many at a time, over all processes; divides ``codes``.
     """
 
     name = "subspace"
@@ -165,7 +165,7 @@ class SubspaceStage(Stage):
         self.steps = codes // codes_per_step
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
-        z = batch.draws.normal("z", self.codes_per_step, self.generator.z_dim)
+        z = batch.draws.normal("z", batch.share(self.codes_per_step), self.generator.z_dim)
         self.subspace.observe(gathered(sample_codes(self.generator, z)))
         if batch.step == self.steps - 1:
             self.subspace.solve()

@@ -68,3 +68,19 @@ def path_length_penalty(
     """
     new_mean = mean.lerp(lengths.mean(), decay)
     return (lengths - new_mean).square(), new_mean
+
+
+def minimize(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """Take one step of an optimiser, with NaN in gradients replaced by 0, infinities by +-1e5.
+
+    Args:
+        loss: Scalar.
+        optimizer: Of the parameters to change; gradients that they had are forgotten.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                torch.nan_to_num_(parameter.grad, nan=0.0, posinf=1e5, neginf=-1e5)
+    optimizer.step()

@@ -16,7 +16,6 @@ from baselines.contrafeat import (
     ContraFeatBinary,
     distinct_pairs,
     mixed_codes,
-    sanitize_gradients,
 )
 from baselines.contrafeat_losses import (
     Contrast,
@@ -210,6 +209,26 @@ def test_codes_mix_styles_on_equal_shares_of_the_layers(tiny_data: TrainingData)
             torch.testing.assert_close(ws[code, layer], own[3 * code + layer // 2])
 
 
+@pytest.mark.parametrize("kind", [ContraFeat, ContraFeatBinary])
+def test_processes_share_the_codes_of_a_step(
+    kind: type[ContraFeat], tiny_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Tensor] = []
+
+    def mixed(generator: Any, z: Tensor, segments: int) -> Tensor:
+        seen.append(z)
+        return mixed_codes(generator, z, segments)
+
+    monkeypatch.setattr("baselines.contrafeat.mixed_codes", mixed)
+    *_, stage = make(kind, tiny_data).stages(tiny_data)
+    for rank, processes in ((0, 1), (0, 2), (1, 2)):
+        stage.step(Batch(5, Draws(7, 5, rank, processes), processes=processes))
+    whole, *parts = seen
+    assert torch.equal(torch.cat(parts), whole)
+    with pytest.raises(ValueError, match="cannot be split over 3 processes"):
+        stage.step(Batch(5, Draws(7, 5, 0, 3), processes=3))
+
+
 @given(count=st.integers(2, 40), seed=st.integers(0, 99))
 def test_pairs_of_directions_differ_and_cover_all(count: int, seed: int) -> None:
     draws = Draws(seed, 0, 0, 1)
@@ -220,13 +239,6 @@ def test_pairs_of_directions_differ_and_cover_all(count: int, seed: int) -> None
     )
     assert (pairs[:, 0] != pairs[:, 1]).all()
     assert set(pairs[:, 1].tolist()) == set(range(count))
-
-
-def test_gradients_that_are_not_finite_are_replaced() -> None:
-    parameter = torch.nn.Parameter(torch.zeros(4))
-    parameter.grad = torch.tensor([float("nan"), float("inf"), -float("inf"), 2.0])
-    sanitize_gradients([parameter, torch.nn.Parameter(torch.zeros(1))])
-    assert parameter.grad.tolist() == [0.0, 1e5, -1e5, 2.0]
 
 
 def test_switches_of_the_loss_follow_their_formulas() -> None:

@@ -81,6 +81,9 @@ def test_the_stage_analyses_the_codes_of_its_draws(tiny_data: TrainingData) -> N
     expected = observed(ExactSubspace(8, 3), tiny_data.generator.mapping(z)[:, 0], 20)
     assert int(subspace.count) == 60
     assert torch.equal(subspace.components, expected.components)
+    share = SubspaceStage(ExactSubspace(8, 3), tiny_data.generator, codes=60, codes_per_step=20)
+    share.step(Batch(0, Draws(5, 0, 0, 2), processes=2))
+    assert int(share.subspace.count) == 10
 
 
 def test_eigenpairs_come_largest_first_with_a_fixed_sign() -> None:

@@ -9,6 +9,7 @@ import torch
 
 from baselines.nets.stylegan2 import Generator
 from baselines.nets.stylegan2_discriminator import Discriminator
+from baselines.nets.stylegan2_loss import minimize
 from bench import verify
 
 GOLDEN = Path(__file__).parents[2] / "data" / "discovery"
@@ -64,3 +65,10 @@ def test_a_batch_that_cannot_be_grouped_is_refused() -> None:
 def test_an_impossible_resolution_is_refused(resolution: int) -> None:
     with pytest.raises(ValueError, match="power of two from 8 up"):
         Generator(8, 0, 8, resolution)
+
+
+def test_gradients_that_are_not_finite_are_replaced() -> None:
+    parameter = torch.nn.Parameter(torch.zeros(4))
+    factors = torch.tensor([float("nan"), float("inf"), -float("inf"), 2.0])
+    minimize((parameter * factors).sum(), torch.optim.SGD([parameter], lr=1.0))
+    assert parameter.tolist() == [0.0, -1e5, 1e5, -2.0]
