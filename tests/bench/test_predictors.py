@@ -96,7 +96,7 @@ def test_training_learns_writes_and_repeats_itself(tmp_path: Path) -> None:
         train_predictor(
             _Shades(),
             tmp_path / f"{name}.safetensors",
-            steps=40,
+            steps=80,
             batch_size=8,
             quiet=True,
             device="cpu",

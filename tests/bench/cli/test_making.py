@@ -57,7 +57,7 @@ def test_train_predictor(handed: dict[str, Any], tmp_path: Path) -> None:
     assert "scale          R2 0.9900  MAE 0.0100  accuracy 0.9000" in done.stdout
     assert "sha256 ab12" in done.stdout
     assert handed["arguments"][1] == out
-    assert (handed["steps"], handed["batch_size"]) == (7, 128)
+    assert (handed["steps"], handed["batch_size"]) == (7, 64)
     made = json.loads(bench("train-predictor", "--dataset", "shapes3d", "--json").stdout)
     assert (made["sha256"], made["scores"][0]["name"]) == ("ab12", "scale")
 
