@@ -22,13 +22,15 @@ import json
 import resource
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import click
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info
 
-from metrics.moments import RunningMoments, principal_components
+from baselines.subspace import ExactSubspace
 
 Codes = NDArray[np.float32]
 MakeBlocks = Callable[[], Iterator[Codes]]
@@ -65,13 +67,15 @@ def exact_variances(blocks: MakeBlocks, components: int) -> NDArray[np.float64]:
     return descending[:components].astype(np.float64)
 
 
-def time_ours(blocks: MakeBlocks, components: int) -> tuple[float, NDArray[np.float64]]:
-    """Seconds and eigenvalues of the streaming covariance."""
-    moments = RunningMoments()
-    seconds = _time_over(blocks(), moments.update)
+def time_ours(
+    blocks: MakeBlocks, dimensions: int, components: int
+) -> tuple[float, NDArray[np.float64]]:
+    """Seconds and eigenvalues of the streaming covariance, as the methods use it."""
+    subspace = ExactSubspace(dimensions, components)
+    seconds = _time_over(map(torch.from_numpy, blocks()), subspace.observe)
     start = time.perf_counter()
-    variances = principal_components(moments, components).variances
-    return seconds + time.perf_counter() - start, variances.numpy()
+    subspace.solve()
+    return seconds + time.perf_counter() - start, subspace.variances.numpy()
 
 
 def time_incremental(
@@ -85,7 +89,7 @@ def time_incremental(
     return seconds, model.explained_variance_
 
 
-def _time_over(blocks: Iterator[Codes], take: Callable[[Codes], object]) -> float:
+def _time_over(blocks: Iterator[Any], take: Callable[[Any], object]) -> float:
     seconds = 0.0
     for block in blocks:
         start = time.perf_counter()
@@ -107,7 +111,7 @@ def main(codes: int, dimensions: int, components: int, batch: int) -> None:
     def blocks() -> Iterator[Codes]:
         return code_blocks(codes, dimensions, block_size)
 
-    ours, variances = time_ours(blocks, components)
+    ours, variances = time_ours(blocks, dimensions, components)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in KiB
     theirs, incremental = time_incremental(blocks, components, block_size)
     exact = exact_variances(blocks, components)

@@ -1,15 +1,14 @@
-"""Mean and covariance of endless data in constant memory, and the principal components of it.
+"""Mean and covariance of endless data in constant memory.
 
 Blocks of rows are centred on their own mean in float64 and merged by the update of Chan, Golub and
 LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances" (1979), so
 that nothing cancels, whatever the offset of the data. The same update merges the moments of
-several processes. Principal components then come from one eigendecomposition of the covariance,
-which is exact where an incremental PCA (as GANSpace uses it) is off by percents in the small ones.
+several processes.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -101,41 +100,6 @@ class RunningMoments:
         self._scatter.addr_(offset, offset, alpha=self.count * count / total)
         self._mean += offset * (count / total)
         self.count = total
-
-
-class PrincipalComponents(NamedTuple):
-    """Principal components, largest variance first.
-
-    Attributes:
-        components: (n, D) float64, orthonormal rows.
-        variances: (n,) float64, divided by count - 1.
-    """
-
-    components: Tensor
-    variances: Tensor
-
-
-def principal_components(moments: RunningMoments, n: int) -> PrincipalComponents:
-    """The n leading eigenvectors and eigenvalues of the sample covariance.
-
-    The sign of a component is arbitrary by nature; here its entry of largest magnitude is
-    positive, so that the same data give the same components everywhere.
-
-    Raises:
-        ValueError: Fewer than two rows seen, or n outside 1 to D.
-    """
-    covariance = moments.covariance()
-    if not 1 <= n <= len(covariance):
-        raise ValueError(f"Between 1 and {len(covariance)} components exist, not {n}.")
-    # LAPACK on the host, even for moments on a GPU: D x D is small, and the bits stay the same.
-    values, vectors = np.linalg.eigh(covariance.cpu().numpy())
-    leading = vectors[:, ::-1][:, :n].T  # n x D
-    largest = np.abs(leading).argmax(axis=1)
-    signs = np.sign(leading[np.arange(n), largest])
-    return PrincipalComponents(
-        torch.from_numpy(leading * signs[:, None]).to(covariance.device),
-        torch.from_numpy(values[::-1][:n].clip(min=0.0)).to(covariance.device),
-    )
 
 
 def _own_float64(block: Tensor | NDArray[Any]) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metrics.moments import RunningMoments, principal_components
+from metrics.moments import RunningMoments
 from metrics.statistics import (
     bootstrap_interval,
     bootstrap_means,
@@ -93,21 +93,6 @@ def test_bad_batches_are_refused_and_leave_the_moments_as_they_were():
     with pytest.raises(ValueError, match="at least 2 rows"):
         RunningMoments().update(np.zeros((1, 3))).covariance()
     assert moments.merge(RunningMoments()).count == 10
-
-
-def test_principal_components_are_exact_and_their_signs_fixed():
-    rows = _rows(3, 500, 12, offset=2.0)
-    components, variances = principal_components(RunningMoments().update(rows), 5)
-    singular = np.linalg.svd(rows - rows.mean(axis=0), compute_uv=False)
-    np.testing.assert_allclose(variances.numpy(), singular[:5] ** 2 / 499, rtol=1e-10)
-    np.testing.assert_allclose((components @ components.T).numpy(), np.eye(5), atol=1e-12)
-    projected = (torch.from_numpy(rows) @ components.T).var(dim=0)
-    np.testing.assert_allclose(projected.numpy(), variances.numpy(), rtol=1e-10)
-    again, _ = principal_components(RunningMoments().update(-rows[::-1].copy()), 5)
-    np.testing.assert_allclose(again.numpy(), components.numpy(), atol=1e-9)
-    assert (components.numpy().max(axis=1) == np.abs(components.numpy()).max(axis=1)).all()
-    with pytest.raises(ValueError, match="Between 1 and 12"):
-        principal_components(RunningMoments().update(rows), 13)
 
 
 def test_vectorised_and_general_bootstrap_draw_the_same_rows():
