@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from baselines.base import Average, Batch, Method, MethodConfig, Stage, TrainingData
 from baselines.nets import stylegan2_loss as losses
-from baselines.nets.stylegan2 import Generator
-from baselines.nets.stylegan2_discriminator import Discriminator
+from baselines.nets.stylegan2 import Discriminator, Generator
 
 
 class StyleGAN2Config(MethodConfig):

@@ -13,10 +13,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from baselines.nets.stylegan2 import MappingNetwork
 from baselines.nets.stylegan2_layers import (
     Conv2d,
     FullyConnected,
+    MappingNetwork,
     binomial_filter,
     channel_table,
     downsample,

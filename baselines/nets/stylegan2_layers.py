@@ -1,4 +1,4 @@
-"""Layers that StyleGAN2's generator and discriminator share.
+"""What StyleGAN2's generator and discriminator share: the mapping network and their layers.
 
 Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (CVPR 2020), in the form of
 stylegan2-ada-pytorch: equalised learning rates and binomial resampling filters.
@@ -13,6 +13,74 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LRELU_GAIN = math.sqrt(2)
+
+
+class MappingNetwork(nn.Module):
+    """z and label to w, with the running average of w that truncation pulls towards."""
+
+    w_avg: Tensor
+
+    def __init__(
+        self,
+        z_dim: int,
+        c_dim: int,
+        w_dim: int,
+        num_ws: int | None,
+        num_layers: int = 8,
+        embed_features: int | None = None,
+        layer_features: int | None = None,
+        lr_multiplier: float = 0.01,
+        w_avg_beta: float | None = 0.995,
+    ) -> None:
+        super().__init__()
+        self.z_dim, self.c_dim, self.num_ws = z_dim, c_dim, num_ws
+        self.num_layers, self.w_avg_beta = num_layers, w_avg_beta
+        embed = (w_dim if embed_features is None else embed_features) if c_dim else 0
+        hidden = w_dim if layer_features is None else layer_features
+        widths = [z_dim + embed] + [hidden] * (num_layers - 1) + [w_dim]
+        if c_dim:
+            self.embed = FullyConnected(c_dim, embed)
+        for i in range(num_layers):
+            layer = FullyConnected(
+                widths[i], widths[i + 1], lrelu=True, lr_multiplier=lr_multiplier
+            )
+            self.add_module(f"fc{i}", layer)
+        if num_ws is not None and w_avg_beta is not None:
+            self.register_buffer("w_avg", torch.zeros(w_dim))
+
+    def forward(
+        self,
+        z: Tensor | None,
+        c: Tensor | None = None,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+    ) -> Tensor:
+        """z (N, z_dim) -> ws (N, num_ws, w_dim), or w (N, w_dim) where ``num_ws`` is None.
+
+        Truncation moves the first ``truncation_cutoff`` layers (all by default) towards the
+        average. In training mode the average follows the batch mean.
+        """
+        parts = []
+        if self.z_dim and z is not None:
+            parts.append(unit_rms(z))
+        if self.c_dim:
+            if c is None:
+                raise ValueError(
+                    f"this network is conditional: give labels c of shape (N, {self.c_dim})"
+                )
+            parts.append(unit_rms(self.embed(c)))
+        w = torch.cat(parts, dim=1)
+        for i in range(self.num_layers):
+            w = self.get_submodule(f"fc{i}")(w)
+        if self.training and self.num_ws is not None and self.w_avg_beta is not None:
+            self.w_avg.copy_(w.detach().mean(dim=0).lerp(self.w_avg, self.w_avg_beta))
+        if self.num_ws is None:
+            return w
+        ws = w.unsqueeze(1).repeat(1, self.num_ws, 1)
+        if truncation_psi != 1.0:
+            cutoff = self.num_ws if truncation_cutoff is None else truncation_cutoff
+            ws[:, :cutoff] = self.w_avg.lerp(ws[:, :cutoff], truncation_psi)
+        return ws
 
 
 class FullyConnected(nn.Module):

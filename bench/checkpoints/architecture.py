@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from baselines.nets.stylegan2 import Generator
-from baselines.nets.stylegan2_discriminator import Discriminator
+from baselines.nets.stylegan2 import Discriminator, Generator
 from baselines.nets.stylegan2_layers import binomial_filter
 from baselines.randomness import derive_seed, normals
 from bench.errors import BenchError

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from baselines.nets import stylegan2_loss as losses
-from baselines.nets.stylegan2 import Generator
-from baselines.nets.stylegan2_discriminator import Discriminator
+from baselines.nets.stylegan2 import Discriminator, Generator
 from bench.checkpoints.architecture import build_discriminator, build_generator
 from bench.checkpoints.nvidia import read_snapshot
 from bench.checkpoints.rosinality import (

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.nets import stylegan2_loss as losses
-from baselines.nets.stylegan2 import Generator
-from baselines.nets.stylegan2_discriminator import Discriminator
+from baselines.nets.stylegan2 import Discriminator, Generator
 from bench.verify import Case, case
 
 

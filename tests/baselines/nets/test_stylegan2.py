@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from baselines.nets.stylegan2 import Generator
-from baselines.nets.stylegan2_discriminator import Discriminator
+from baselines.nets.stylegan2 import Discriminator, Generator
 from baselines.nets.stylegan2_loss import minimize
 from bench import verify
 
