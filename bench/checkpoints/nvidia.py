@@ -3,7 +3,6 @@
 Such a file embeds the source text of its network classes, which the official loader executes.
 Here the pickle goes through ``pickle_stream``, with stand-ins for the few names that a StyleGAN2
 file needs; its tensors are pickles inside the pickle, and are read in the same way.
-(shared specification "discovery", section 3.1)
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 ``pickle.Unpickler`` calls what a stream names, so even a restricted one runs constructors and
 state setters chosen by the file. Here a name in the stream is only looked up in the caller's
 table, by its exact (module, name) pair; every other name, and every opcode outside the ones below,
-stops the reading. (shared specification "discovery", section 3.1)
+stops the reading.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 Training files hold {g, d, g_ema, g_optim, d_optim, args, ada_aug_p}, converted official ones
 {g_ema, latent_avg}. Neither stores the network's size, so it is told from the tensors' shapes.
-Both layouts hold the same numbers, up to axes of length one. (shared specification "discovery",
-sections 2 and 3.3)
+Both layouts hold the same numbers, up to axes of length one.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 A square room with coloured walls, a coloured floor, one object, a camera that looks at the object
 and a lamp. The camera, the sizes and the light are fitted to published pictures of the dataset
-(Burgess and Kim, 2018, https://github.com/google-deepmind/3d-shapes; measurements in the project's
-conditional.md, section 6.1). All coordinates are the camera's: x to the right, y up from the floor,
-z forward, in the room's units (the room is 7 x 7); the camera stands over the origin. Orbiting the
-camera by the orientation turns the room and the object on the screen, while the lamp stays.
+(Burgess and Kim, 2018, https://github.com/google-deepmind/3d-shapes). All coordinates are the
+camera's: x to the right, y up from the floor, z forward, in the room's units (the room is 7 x 7);
+the camera stands over the origin. Orbiting the camera by the orientation turns the room and the
+object on the screen, while the lamp stays.
 """
 
 from __future__ import annotations

@@ -25,8 +25,9 @@ class _ImageNetClassifier(Extractor):
 
     Two kinds of input, on purpose. ``feature_maps`` takes the images as they are, in [-1, 1] and
     WITHOUT ImageNet's normalisation: so does the released code of ContraFeat, whose losses these
-    maps serve (shared spec discovery.md, 4.2). ``pooled`` and ``logits`` feed the network as it
-    was trained: 224 pixels, ImageNet's mean and standard deviation.
+    maps serve (``training/networks_features.py`` of its branch ``group``). ``pooled`` and
+    ``logits`` feed the network as it was trained: 224 pixels, ImageNet's mean and standard
+    deviation.
 
     ``pooled`` is the second hidden layer after its ReLU (4096), ``logits`` the 1000 classes.
 
