@@ -17,12 +17,11 @@ from baselines.base import Method
 from bench.catalog import lookup
 from bench.errors import BenchError, MissingFile, UnknownName
 from bench.files import sha256_of
+from bench.generators import CHECKPOINT_SUFFIXES
 from bench.parts import open_dataset
 from bench.spec import Precision, Preset, RunSpec, check_keys
 from bench.tracks import Track
 from leaderboard.schema import describe_errors
-
-_WEIGHT_FILES = (".pkl", ".pt", ".pth", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ def _weights(kind: str, asked: str | None, contents: dict[str, str]) -> str | No
     """A name of the catalog, or an absolute path; the sha256 of its file goes to ``contents``."""
     if not asked:
         return None
-    if not asked.endswith(_WEIGHT_FILES):
+    if not asked.endswith(CHECKPOINT_SUFFIXES):
         return lookup(f"{kind}s", asked).name
     path = Path(asked).expanduser().resolve()
     if not path.is_file():

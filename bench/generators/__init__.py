@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SHIPPED_NAME = "shapes3d-stylegan2"
 _SHIPPED = Path(__file__).parent / "weights"
-_CHECKPOINTS = (".pkl", ".pt", ".pth", ".safetensors")
+CHECKPOINT_SUFFIXES = (".pkl", ".pt", ".pth", ".safetensors")
 _RESOLUTIONS = {
     "shapes3d-stylegan2": 64,
     "stylegan2-ffhq-1024": 1024,
@@ -84,7 +84,7 @@ def weights_path(name: str) -> Path:
 def _path_of(name: str | Path) -> Path | None:
     """The path that a name is meant as; None for a name of the catalog."""
     path = Path(name)
-    is_path = isinstance(name, Path) or path.suffix in _CHECKPOINTS or len(path.parts) > 1
+    is_path = isinstance(name, Path) or path.suffix in CHECKPOINT_SUFFIXES or len(path.parts) > 1
     return path.expanduser() if is_path else None
 
 
