@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -20,8 +21,11 @@ from torch.nn import functional
 from baselines.base import Batch, Method, MethodConfig, Stage, TrainingData
 from baselines.randomness import Draws, derive_seed
 from bench.data.base import Dataset
+from bench.errors import BenchError
 from bench.parts import Subset
 from bench.predictors import Predictor, load_predictor, save_predictor
+from bench.processes import process_state
+from bench.rundir import owned
 from bench.trainer import TrainingOptions, train
 
 HELD_OUT_IMAGES = 2000
@@ -77,8 +81,12 @@ def train_predictor(
 
     Raises:
         Diverged: Training ended in NaN or infinity.
+        BenchError: The dataset has no attributes, or another process trains the same predictor.
     """
     names = dataset.attributes.names
+    if not names:
+        raise BenchError(f"The dataset {dataset.name} has no attributes to predict; take another.")
+    state = process_state(device)
     torch.manual_seed(derive_seed(seed, "weights"))
     predictor = Predictor(names, dataset.factor_sizes or (2,) * len(names))
     data = TrainingData(
@@ -90,28 +98,30 @@ def train_predictor(
     spec = f"{dataset.fingerprint()[:8]}-{steps}x{batch_size}-s{seed}"
     folder = out.with_name(f"{out.stem}-{spec}.training")
     training = _Training(predictor, steps, batch_size, data)
-    train(
-        training,
-        data,
-        seed=seed,
-        folder=folder,
-        options=TrainingOptions(device=device, quiet=quiet),
-    )
+    options = TrainingOptions(device=device, quiet=quiet)
+    with owned(folder) if state.is_main_process else nullcontext():
+        train(training, data, seed=seed, folder=folder, options=options)
+        if state.is_main_process:
+            settings = {"steps": steps, "batch_size": batch_size, "seed": seed}
+            predictor.report = _report(predictor, dataset, settings)
+            save_predictor(predictor, out)
+            shutil.rmtree(folder)
+    state.wait_for_everyone()
+    return load_predictor(out)
+
+
+def _report(predictor: Predictor, dataset: Dataset, settings: Mapping[str, int]) -> dict[str, Any]:
+    """How the predictor was trained, and its scores on images that training never saw."""
     held_out = dataset.split("test")
     chosen = torch.linspace(0, len(held_out) - 1, min(HELD_OUT_IMAGES, len(held_out))).long()
     scores = score_predictor(predictor, dataset, held_out[chosen])
-    predictor.report = {
+    return {
         "dataset": dataset.name,
         "fingerprint": dataset.fingerprint(),
-        "steps": steps,
-        "batch_size": batch_size,
-        "seed": seed,
+        **settings,
         "held_out_images": len(chosen),
         "scores": [asdict(score) for score in scores],
     }
-    save_predictor(predictor, out)
-    shutil.rmtree(folder)
-    return load_predictor(out)
 
 
 @torch.no_grad()

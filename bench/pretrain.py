@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +18,19 @@ from baselines.randomness import derive_seed, normals
 from baselines.stylegan2 import StyleGAN2, StyleGAN2Config
 from bench.checkpoints import write_generator_file
 from bench.data.base import Dataset
+from bench.errors import BenchError
 from bench.extractors import features_of, load_extractor
 from bench.figures import save_image_grid
-from bench.files import sha256_of, write_bytes
+from bench.files import sha256_of, write_bytes, write_json
 from bench.parts import Subset
+from bench.processes import process_state
 from bench.progress import Progress
+from bench.rundir import owned
 from bench.trainer import DEFAULTS, TrainingOptions, TrainingSummary, train
 from metrics.frechet import frechet_distance
 
 WEIGHTS, GRID, CARD = "generator.safetensors", "samples.png", "README.md"
+SETTINGS = "settings.json"
 _GRID = (8, 12)  # rows and columns
 _EXTRACTOR = "efficientnet-lite0"
 _BATCH = 50
@@ -52,14 +58,38 @@ def pretrain(
         options: Device, precision, checkpoints, trackers.
 
     Returns:
-        Steps and seconds of training, in all sessions.
+        Steps and seconds of training, interrupted calls included.
 
     Raises:
         Diverged: The losses are not finite or all samples are the same.
+        BenchError: Another process works in the folder, or it is of another training.
     """
+    state = process_state(options.device)
+    with owned(out) if state.is_main_process else nullcontext():
+        return _pretrain(dataset, out, preset, overrides or {}, seed, fd_samples, options)
+
+
+def _pretrain(
+    dataset: Dataset,
+    out: Path,
+    preset: str,
+    overrides: Mapping[str, Any],
+    seed: int,
+    fd_samples: int,
+    options: TrainingOptions,
+) -> TrainingSummary:
     data = TrainingData(dataset, dataset.attributes, dataset.size, dataset.channels)
     config = StyleGAN2.configure(preset, overrides)
     assert isinstance(config, StyleGAN2Config)
+    _claim(
+        out,
+        {
+            "dataset": dataset.fingerprint(),
+            "config": config.model_dump(mode="json"),
+            "seed": seed,
+            "precision": options.precision,
+        },
+    )
     torch.manual_seed(derive_seed(seed, "initialisation"))
     method = StyleGAN2(config, data)
 
@@ -74,9 +104,21 @@ def pretrain(
     if not PartialState().is_main_process:
         return summary
     distance = frechet_distance_to(dataset, method, fd_samples, seed)
-    card = _card(dataset, method, out, summary, preset, overrides or {}, seed)
+    card = _card(dataset, method, out, summary, preset, overrides, seed)
     write_bytes(out / CARD, (card + _quality(distance, fd_samples)).encode())
     return summary
+
+
+def _claim(out: Path, settings: dict[str, Any]) -> None:
+    """Note what is trained in a folder, so that nothing else goes on from its checkpoints."""
+    path = out / SETTINGS
+    if path.exists() and json.loads(path.read_bytes()) != settings:
+        raise BenchError(
+            f"{out} holds a training with other settings ({SETTINGS}): give another folder by "
+            "--out, or remove this one."
+        )
+    if PartialState().is_main_process:
+        write_json(path, settings)
 
 
 def frechet_distance_to(dataset: Dataset, method: StyleGAN2, count: int, seed: int) -> float:

@@ -31,7 +31,7 @@ class Position:
         stage: Number of the stage, from 0; the number of stages when all are done.
         step: Steps done within the stage.
         total: Steps done in all stages.
-        seconds: Time spent in training so far, in all sessions.
+        seconds: Time spent in training so far, interrupted calls included.
     """
 
     stage: int = 0

@@ -24,6 +24,7 @@ from baselines.randomness import derive_seed
 from bench.errors import BenchError, Diverged
 from bench.files import read_json_lines
 from bench.parts import Parts, load_parts
+from bench.processes import process_state
 from bench.progress import Progress
 from bench.provenance import collect
 from bench.resolve import load_method, load_track
@@ -72,7 +73,7 @@ def execute(spec: RunSpec, options: RunOptions = RunOptions()) -> Result:
             works on the run; ``RunFailed`` after any other fault.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after a checkpoint.
     """
-    state = _process_state(options.device)
+    state = process_state(options.device)
     run = RunDirectory(options.root, spec)
     with run.lock() if state.is_main_process else nullcontext():
         if options.force and state.is_main_process:
@@ -238,12 +239,6 @@ def _check_needs(spec: RunSpec, track: Track) -> None:
                 f"The track {spec.track} needs the {part} that {spec.dataset} does not imply; "
                 f"name one with --{part}."
             )
-
-
-def _process_state(device: str | None) -> PartialState:
-    if device == "cuda" and not torch.cuda.is_available():
-        raise BenchError("--device cuda: torch sees no CUDA device; see bench doctor.")
-    return PartialState(cpu=device == "cpu")
 
 
 @contextmanager

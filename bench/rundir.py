@@ -14,7 +14,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bench.errors import BenchError, Locked
-from bench.files import append_json, remove_partial_files, write_bytes, write_json
+from bench.files import (
+    append_json,
+    disk_full_explained,
+    remove_partial_files,
+    write_bytes,
+    write_json,
+)
 from bench.spec import RunSpec
 from leaderboard.schema import Result
 from leaderboard.store import RESULT_NAME, BrokenRecord, read_result
@@ -39,31 +45,9 @@ class RunDirectory:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Own the directory; the lock ends with the process, however that ends.
-
-        Raises:
-            Locked: Another process works on the run; the message names its process id.
-            BenchError: The directory cannot be made.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = error.strerror or error
-            message = f"{self.path} cannot be made ({reason}); name another folder with --out."
-            raise BenchError(message) from error
-        lock = FileLock(self.path / _LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            message = f"Process {self._owner()} works on this run ({self.path}); wait for it."
-            raise Locked(message) from error
-        try:
-            (self.path / _OWNER).write_text(str(os.getpid()))
-            remove_partial_files(self.path)
+        """Own the directory; see ``owned``."""
+        with owned(self.path):
             yield
-        finally:
-            (self.path / _OWNER).unlink(missing_ok=True)
-            lock.release()
 
     def open(self) -> None:
         """Write ``spec.json`` where it is absent and check it where it is present.
@@ -136,8 +120,43 @@ class RunDirectory:
         """Append one record to ``log.jsonl``."""
         append_json(self.path / "log.jsonl", {"event": event, "time": time.time(), **fields})
 
-    def _owner(self) -> str:
-        try:
-            return (self.path / _OWNER).read_text() or "(unknown)"
-        except OSError:
-            return "(unknown)"
+
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """Work in a folder alone, free of what a kill left; the lock ends with the process.
+
+    Args:
+        folder: It is made where it is absent.
+
+    Raises:
+        Locked: Another process works there; the message names its process id.
+        BenchError: The folder cannot be made, or the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise BenchError(
+            f"{folder} cannot be made ({reason}); name another folder with --out."
+        ) from error
+    lock, owner = FileLock(folder / _LOCK), folder / _OWNER
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        message = f"Process {_process_named_in(owner)} works in {folder}; wait until it has ended."
+        raise Locked(message) from error
+    try:
+        with disk_full_explained(owner):
+            owner.write_text(str(os.getpid()))
+        remove_partial_files(folder)
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def _process_named_in(owner: Path) -> str:
+    try:
+        return owner.read_text() or "(unknown)"
+    except OSError:
+        return "(unknown)"

@@ -9,11 +9,9 @@ launch``) each take their share of the batch; gradients are averaged before an o
 from __future__ import annotations
 
 import math
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +26,7 @@ from baselines.randomness import Draws, data_order, derive_seed
 from bench import resume
 from bench.errors import Diverged
 from bench.files import append_json, read_json_lines, write_json_lines
+from bench.processes import average_gradients, interruptible
 from bench.progress import Progress
 from bench.resume import Position
 
@@ -61,7 +60,7 @@ DEFAULTS = TrainingOptions()
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What training took: steps of all stages, and seconds in all sessions."""
+    """What training took: steps of all stages, and seconds, interrupted calls included."""
 
     steps: int
     seconds: float
@@ -93,7 +92,7 @@ def train(
     method.to(accelerator.device)
     restored = resume.load(folder / "checkpoint", method)
     loop = _Loop(method, data, seed, folder, options, accelerator)
-    with _interruptible() as interrupted:
+    with interruptible() as interrupted:
         loop.run(restored, interrupted)
     method.eval()
     for tracker in accelerator.trackers:  # not end_training(): the processes go on together
@@ -125,7 +124,7 @@ class _Loop:
             for name, optimizer in stage.optimizers.items():
                 if name in states:
                     optimizer.load_state_dict(states[name])
-                self._average_gradients(optimizer)
+                average_gradients(optimizer, self.accelerator)
             self._run_stage(stage, interrupted)
             self._guard_state(stage)
             states = {}
@@ -244,25 +243,6 @@ class _Loop:
         flag = torch.tensor(float(value), device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, reduction="sum").item() > 0)
 
-    def _average_gradients(self, optimizer: torch.optim.Optimizer) -> None:
-        if self.accelerator.num_processes == 1:
-            return
-
-        def average(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-            gradients = [
-                parameter.grad
-                for group in optimizer.param_groups
-                for parameter in group["params"]
-                if parameter.grad is not None
-            ]
-            flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-            flat = self.accelerator.reduce(flat, reduction="mean")
-            parts = flat.split([gradient.numel() for gradient in gradients])
-            for gradient, part in zip(gradients, parts, strict=True):
-                gradient.copy_(part.view(gradient.shape))
-
-        optimizer.register_step_pre_hook(average)
-
     def _forget_log_after(self, total: int) -> None:
         """Drop what a killed run logged after its last checkpoint: it will be done again."""
         log = self.folder / "log.jsonl"
@@ -286,24 +266,3 @@ def _accelerator(folder: Path, options: TrainingOptions) -> Accelerator:
     if options.trackers:
         accelerator.init_trackers("bench")
     return accelerator
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C or SIGTERM into a flag, so that the step can be finished."""
-    flag = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield flag
-        return
-
-    def request(number: int, frame: Any) -> None:
-        if flag.is_set():
-            raise KeyboardInterrupt
-        flag.set()
-
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield flag
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

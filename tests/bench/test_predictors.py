@@ -13,7 +13,7 @@ from baselines.base import Attributes
 from baselines.randomness import Draws
 from bench.data.base import Dataset
 from bench.data.shapes3d import Shapes3D
-from bench.errors import MissingFile, Refused, UnknownName
+from bench.errors import BenchError, MissingFile, Refused, UnknownName
 from bench.predictor_training import disturbed, score_predictor, train_predictor
 from bench.predictors import Predictor, load_predictor
 
@@ -113,6 +113,13 @@ def test_training_learns_writes_and_repeats_itself(tmp_path: Path) -> None:
     images, _ = _Shades().batch(torch.arange(10))
     torch.testing.assert_close(again(images), made[0](images), rtol=0, atol=0)
     assert (again.names, again.levels) == (("red", "blue"), (5, 2))
+
+
+def test_a_dataset_without_attributes_is_refused(tmp_path: Path) -> None:
+    dataset = _Shades()
+    dataset.attributes = Attributes(())
+    with pytest.raises(BenchError, match="no attributes"):
+        train_predictor(dataset, tmp_path / "out.safetensors", device="cpu")
 
 
 def test_what_is_no_predictor_is_refused(tmp_path: Path) -> None:

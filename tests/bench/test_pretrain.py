@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from baselines.base import Attributes
 from bench.data.base import Dataset
+from bench.errors import BenchError
 from bench.files import sha256_of
 from bench.generators import load_generator
 from bench.pretrain import pretrain
@@ -42,3 +44,5 @@ def test_a_generator_is_trained_saved_and_described(tmp_path: Path) -> None:
     assert "24 images shown in 3 steps" in card
     assert sha256_of(tmp_path / "generator.safetensors") in card
     assert "efficientnet-lite0 features (no FID), 12 real" in card
+    with pytest.raises(BenchError, match="other settings"):
+        pretrain(Stripes(), tmp_path, preset="smoke", seed=4, options=QUIET)

@@ -95,7 +95,7 @@ def test_a_fault_is_one_sentence_and_its_traceback_is_in_the_log(
 def test_a_locked_run_names_the_process_that_works_on_it(tmp_path: Path) -> None:
     with (
         RunDirectory(tmp_path, spec()).lock(),
-        pytest.raises(Locked, match=f"Process {os.getpid()} works on this run"),
+        pytest.raises(Locked, match=f"Process {os.getpid()} works in "),
     ):
         execute(spec(), options(tmp_path))
     assert execute(spec(), options(tmp_path)).status == "completed"
