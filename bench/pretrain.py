@@ -104,7 +104,11 @@ def _pretrain(
     if not PartialState().is_main_process:
         return summary
     distance = frechet_distance_to(dataset, method, fd_samples, seed)
-    card = _card(dataset, method, out, summary, preset, overrides, seed)
+    asked = [f"--dataset {dataset.name} --preset {preset} --seed {seed}"]
+    asked += [f"--set {key}={value}" for key, value in overrides.items()]
+    if options.precision != DEFAULTS.precision:
+        asked.append(f"--precision {options.precision}")
+    card = _card(dataset, method, out, summary, " ".join(asked))
     write_bytes(out / CARD, (card + _quality(distance, fd_samples)).encode())
     return summary
 
@@ -157,15 +161,11 @@ def _card(
     method: StyleGAN2,
     out: Path,
     summary: TrainingSummary,
-    preset: str,
-    overrides: Mapping[str, Any],
-    seed: int,
+    asked: str,
 ) -> str:
     config, size = method.config, dataset.size
     processes = PartialState().num_processes
     launcher = f"torchrun --nproc_per_node {processes} --no-python " if processes > 1 else ""
-    changed = "".join(f" --set {key}={value}" for key, value in overrides.items())
-    settings = f"--dataset {dataset.name} --preset {preset} --seed {seed}{changed}"
     parameters = sum(p.numel() for p in method.generator_ema.parameters())
     shown, hours = summary.steps * config.batch_size, summary.seconds / 3600
     return f"""# StyleGAN2 on {dataset.name}
@@ -174,7 +174,7 @@ An unconditional StyleGAN2 generator of {size} x {size} images with {parameters:
 (z {config.z_dim}, w {config.w_dim}, {config.mapping_layers} mapping layers): the moving average
 that its training kept.
 
-- Made by `{launcher}bench pretrain stylegan2 {settings}`:
+- Made by `{launcher}bench pretrain stylegan2 {asked}`:
   {shown:,} images shown in {summary.steps:,} steps, {hours:.1f} hours.
 - Dataset fingerprint: {dataset.fingerprint()}
 - sha256 of `{WEIGHTS}`: {sha256_of(out / WEIGHTS)}

@@ -60,13 +60,12 @@ def resolve(request: RunRequest, seed: int) -> RunSpec:
         BenchError: A name or a setting is unknown or out of range, or a file is missing.
     """
     settings = dict(request.settings)
-    track_settings = _table(settings, "track")
-    dataset_options = _table(settings, "dataset")
+    track_settings = pop_table(settings, "track")
+    dataset_options = pop_table(settings, "dataset")
     method_entry = lookup("methods", request.method)
     dataset_entry = lookup("datasets", request.dataset)
     method = load_method(method_entry.name)
     track = load_track(method.track)
-    _check_word("preset", request.preset, get_args(Preset))
     _check_word("precision", request.precision, get_args(Precision))
     contents = {}
     if request.data is not None:
@@ -129,8 +128,9 @@ def configured(
     """The configuration of a preset with settings on top, in full, as JSON values.
 
     Raises:
-        BenchError: A setting is unknown or out of range.
+        BenchError: The preset or a setting is unknown, or a setting is out of range.
     """
+    _check_word("preset", preset, get_args(Preset))
     model: type[BaseModel] = owner.Config if issubclass(owner, Method) else owner.Options
     check_keys(settings, model.model_fields, what)
     try:
@@ -138,6 +138,18 @@ def configured(
     except ValidationError as error:
         reason = describe_errors(list(error.errors()))
         raise BenchError(f"Wrong {what}: {reason}; change it with --set.") from error
+
+
+def pop_table(settings: dict[str, Any], name: str) -> dict[str, Any]:
+    """Take the settings below a name, such as ``dataset``, out of a nested dictionary.
+
+    Raises:
+        BenchError: The name itself was set.
+    """
+    table = settings.pop(name, {})
+    if not isinstance(table, Mapping):
+        raise BenchError(f"--set {name}={table} needs a key, as in {name}.KEY=VALUE.")
+    return dict(table)
 
 
 def _limited(options: dict[str, Any], limit: int | None) -> dict[str, Any]:
@@ -175,13 +187,6 @@ def _changes(request: RunRequest) -> dict[str, Any]:
 def _check_word(kind: str, word: str, known: tuple[str, ...]) -> None:
     if word not in known:
         raise UnknownName(kind, word, known, f"There are: {', '.join(known)}.")
-
-
-def _table(settings: dict[str, Any], name: str) -> dict[str, Any]:
-    table = settings.pop(name, {})
-    if not isinstance(table, Mapping):
-        raise BenchError(f"--set {name}={table} needs a key, as in {name}.samples=100.")
-    return dict(table)
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -182,7 +182,7 @@ class _Walk:
     def _training(self) -> TrainingOptions:
         return TrainingOptions(
             device=self.options.device,
-            precision="bf16" if self.spec.precision == "bfloat16" else "no",
+            precision=self.spec.precision,
             trackers=self.options.trackers,
             quiet=self.options.quiet,
         )

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -29,6 +29,7 @@ from bench.files import append_json, read_json_lines, write_json_lines
 from bench.processes import average_gradients, interruptible
 from bench.progress import Progress
 from bench.resume import Position
+from bench.spec import Precision
 
 LOG_EVERY = 10  # steps between two looks at the losses: each look waits for the device
 _EXPLODED = 1e8
@@ -40,7 +41,7 @@ class TrainingOptions:
 
     Attributes:
         device: ``cpu``, ``cuda``, or None for the best one present.
-        precision: ``no`` (float32) or ``bf16`` (autocast; needs no loss scaling).
+        precision: ``float32``, or ``bfloat16`` (autocast; needs no loss scaling).
         checkpoint_seconds: Time between two checkpoints.
         trackers: Experiment trackers of Accelerate, such as ``tensorboard``.
         quiet: Show no progress.
@@ -48,7 +49,7 @@ class TrainingOptions:
     """
 
     device: str | None = None
-    precision: Literal["no", "bf16"] = "no"
+    precision: Precision = "float32"
     checkpoint_seconds: float = 60.0
     trackers: tuple[str, ...] = ()
     quiet: bool = False
@@ -259,7 +260,7 @@ def _accelerator(folder: Path, options: TrainingOptions) -> Accelerator:
     AcceleratorState._reset_state()
     accelerator = Accelerator(
         cpu=options.device == "cpu",
-        mixed_precision=options.precision,
+        mixed_precision="bf16" if options.precision == "bfloat16" else "no",
         log_with=list(options.trackers) or None,
         project_dir=str(folder),
     )

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from bench.spec import Precision
 
 
 @click.command(
@@ -27,6 +31,11 @@ Examples:
     help="Change a setting of the network, or of the dataset (dataset.size=32).",
 )
 @click.option("--data", type=click.Path(path_type=Path), help="Where the dataset lies.")
+@click.option(
+    "--on-bad-image",
+    type=click.Choice(["skip", "fail"]),
+    help="What to do with an image file that cannot be read.  [default: the dataset's]",
+)
 @click.option(
     "--device", type=click.Choice(["cpu", "cuda"]), help="Where to compute.  [default: the best]"
 )
@@ -50,8 +59,9 @@ def command(
     seed: int,
     settings: tuple[str, ...],
     data: Path | None,
+    on_bad_image: str | None,
     device: str | None,
-    precision: str,
+    precision: Precision,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -63,12 +73,14 @@ def command(
     from baselines.stylegan2 import StyleGAN2
     from bench.parts import open_dataset
     from bench.pretrain import pretrain
-    from bench.resolve import configured
+    from bench.resolve import configured, pop_table
     from bench.spec import parse_assignments
     from bench.trainer import TrainingOptions
 
     chosen = parse_assignments(settings)
-    options = chosen.pop("dataset", {})
+    options = pop_table(chosen, "dataset")
+    if on_bad_image:
+        options["on_bad_image"] = on_bad_image
     configured(StyleGAN2, preset, chosen, f"setting of {network}")
     folder = out or Path("runs") / "pretrain" / f"{dataset}-{network}"
     summary = pretrain(
@@ -77,7 +89,7 @@ def command(
         preset=preset,
         overrides=chosen,
         seed=seed,
-        options=TrainingOptions(device, "bf16" if precision == "bfloat16" else "no"),
+        options=TrainingOptions(device, precision),
     )
     file = folder / "generator.safetensors"
     if as_json:

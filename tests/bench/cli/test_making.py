@@ -41,13 +41,16 @@ def test_pretrain(handed: dict[str, Any], tmp_path: Path) -> None:
     dataset, folder = handed["arguments"]
     assert (dataset.name, dataset.size, folder) == ("shapes3d", 16, tmp_path)
     assert (handed["preset"], handed["overrides"]) == ("smoke", {})
-    assert handed["options"].precision == "bf16"
+    assert handed["options"].precision == "bfloat16"
     made = json.loads(bench("pretrain", "stylegan2", *asked, "--json").stdout)
     generator = "runs/pretrain/shapes3d-stylegan2/generator.safetensors"
     assert made == {"generator": generator, "steps": 3, "seconds": 1.5}
     wrong = bench("pretrain", "stylegan2", "--dataset", "shapes3d", "--set", "batchsize=3")
     assert wrong.exit_code == 2
     assert "did you mean batch_size" in wrong.stderr
+    wrong = bench("pretrain", "stylegan2", "--dataset", "shapes3d", "--preset", "smal")
+    assert wrong.exit_code == 2
+    assert "did you mean small" in wrong.stderr
 
 
 def test_train_predictor(handed: dict[str, Any], tmp_path: Path) -> None:
