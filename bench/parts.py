@@ -55,8 +55,11 @@ class Parts:
         return self.dataset.fingerprint()
 
     def images(self, split: Split) -> ImageSet:
-        """The training or test images."""
-        return Subset(self.dataset, self.dataset.split(split)[: self.limit])
+        """The training or test images; of those, ``limit`` evenly spread ones."""
+        indices = self.dataset.split(split)
+        if self.limit is not None and self.limit < len(indices):
+            indices = indices[torch.arange(self.limit) * len(indices) // self.limit]
+        return Subset(self.dataset, indices)
 
     def training_data(self) -> TrainingData:
         """What the method may see."""

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from bench.errors import BenchError, Locked, UnknownName
 from bench.files import read_json_lines
+from bench.parts import load_parts
 from bench.resolve import RunRequest, resolve
 from bench.run import RunFailed, RunOptions, execute
 from bench.rundir import RunDirectory
@@ -118,6 +120,10 @@ def test_a_limit_bounds_images_and_samples(tmp_path: Path) -> None:
     result = execute(run, options(tmp_path))
     assert result.protocol["images"] == 3
     assert result.overrides == {"limit": 3}
+    kept = load_parts(run, torch.device("cpu")).images("train")
+    _, attributes = kept.batch(torch.arange(len(kept)))
+    assert len(kept) == 3
+    assert attributes.max() - attributes.min() > 0.5  # spread over the dataset
     assert run.hash != spec().hash
 
 
