@@ -178,11 +178,17 @@ def require_generator(data: TrainingData, method: str) -> Any:
     """The run's generator.
 
     Raises:
-        ValueError: The run has none.
+        ValueError: The run has none, or it wants labels.
     """
     if data.generator is None:
         raise ValueError(
             f"{method} looks for directions in a generator, and this dataset has none: "
             "name one with --generator."
+        )
+    labels = getattr(data.generator, "c_dim", 0)
+    if labels:
+        raise ValueError(
+            f"{method} needs an unconditional generator, and this one wants labels of width "
+            f"{labels}: name another with --generator."
         )
     return data.generator

@@ -180,6 +180,12 @@ def test_without_a_generator_the_error_says_what_to_do(tiny_data: TrainingData) 
         make(ContraFeat, tiny_data)
 
 
+def test_a_conditional_generator_is_refused(tiny_data: TrainingData) -> None:
+    tiny_data.generator.c_dim = 3
+    with pytest.raises(ValueError, match="labels of width 3"):
+        make(ContraFeat, tiny_data)
+
+
 def test_presets_are_valid() -> None:
     for method in (ContraFeat, ContraFeatBinary):
         for preset in ("smoke", "small", "paper"):
