@@ -117,9 +117,10 @@ class ImageFolder(Dataset):
     def _own_size(self) -> int:
         (width, height), *others = self.report.sizes
         if others or width != height:
-            sizes = ", ".join(f"{w} x {h}" for w, h in list(self.report.sizes)[:_NAMED])
+            first = {(one.width, one.height): one.path for one in reversed(self.report.pictures)}
+            shown = [f"{first[w, h]} has {w} x {h}" for w, h in list(self.report.sizes)[:_NAMED]]
             raise BenchError(
-                f"The images in {self.report.folder} are not all of one square size ({sizes}); "
-                "say with --set dataset.size=64 how many pixels to give out."
+                f"The images in {self.report.folder} are not all of one square size "
+                f"({', '.join(shown)}); say with --set dataset.size=64 how many pixels to give out."
             )
         return width
