@@ -18,7 +18,7 @@ from bench.run import build_method
 from bench.rundir import RunDirectory
 from bench.spec import RunSpec
 from leaderboard.schema import Result
-from leaderboard.store import find_results
+from leaderboard.store import RECORDS, find_results
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,16 @@ def plan(spec: RunSpec, root: Path) -> Plan:
 
     Args:
         spec: The run.
-        root: The folder of all runs; those that are finished tell how long others take.
+        root: The folder of all runs; those that are finished tell how long others take. Where it
+            has none of the method on the dataset, the committed records do.
     """
     run = RunDirectory(root, spec)
     needs = tuple(_needs(spec))
     stages = _stages(spec) if all(need.present for need in needs) else None
     steps = None if stages is None else sum(steps for _, steps in stages)
     seconds, basis = _expectation(spec, steps, _results(root))
+    if seconds is None:
+        seconds, basis = _expectation(spec, steps, _results(RECORDS), " committed with the suite")
     state: Literal["new", "continues", "finished"] = "new"
     if run.result() is not None:
         state = "finished"
@@ -127,18 +130,19 @@ def _results(root: Path) -> list[Result]:
 
 
 def _expectation(
-    spec: RunSpec, steps: int | None, results: Sequence[Result]
+    spec: RunSpec, steps: int | None, results: Sequence[Result], whose: str = ""
 ) -> tuple[float | None, str]:
     """Seconds, from finished runs of the method on the dataset, and from which."""
     alike = [r for r in results if (r.method, r.dataset) == (spec.method, spec.dataset)]
     same = [r for r in alike if (r.preset, r.overrides) == (spec.preset, spec.overrides)]
     if same:
         mean = sum(result.seconds for result in same) / len(same)
-        return mean, f"the mean of {_runs(len(same), 'such ')}"
+        return mean, f"the mean of {_runs(len(same), 'such ')}{whose}"
     taken = sum(result.steps for result in alike)
     if steps and taken:
         each = sum(result.seconds for result in alike) / taken
-        return each * steps, f"{each:.2g} s a step in {_runs(len(alike))} with other settings"
+        runs = f"{_runs(len(alike))}{whose} with other settings"
+        return each * steps, f"{each:.2g} s a step in {runs}"
     return None, "unknown: no run of this method on this dataset is finished here"
 
 

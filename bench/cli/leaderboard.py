@@ -101,9 +101,9 @@ def measured(runs: Path | None) -> list[Result]:
 
 def records_folder() -> Path:
     """The folder of committed records, part of the package ``leaderboard``."""
-    import leaderboard
+    from leaderboard.store import RECORDS
 
-    return Path(leaderboard.__file__).parent / "records"
+    return RECORDS
 
 
 def _check_name(

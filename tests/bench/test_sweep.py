@@ -96,7 +96,9 @@ def test_processes_share_the_work_and_find_the_same_numbers(tmp_path: Path) -> N
         assert outcome.result.metrics == execute(outcome.spec, alone).metrics
 
 
-def test_a_plan_says_what_is_known_and_starts_nothing(tmp_path: Path) -> None:
+def test_a_plan_says_what_is_known_and_starts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = plan(resolve(TOY, 0), tmp_path)
     assert (first.state, first.steps, first.seconds) == ("new", 5, None)
     assert first.stages == (("play", 5),)
@@ -109,6 +111,9 @@ def test_a_plan_says_what_is_known_and_starts_nothing(tmp_path: Path) -> None:
     assert "mean of 1 such run" in same.basis
     other = plan(resolve(replace(TOY, settings={"steps": 50}), 0), tmp_path)
     assert other.seconds == pytest.approx(10 * result.seconds)
+    monkeypatch.setattr("bench.plan.RECORDS", tmp_path)
+    elsewhere = plan(resolve(TOY, 1), tmp_path / "elsewhere")
+    assert (elsewhere.seconds, elsewhere.basis[-9:]) == (result.seconds, "the suite")
 
 
 def test_a_plan_names_the_files_that_are_missing(
