@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,14 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.tracking import get_available_trackers
+from accelerate.utils import LoggerType
 from torch import Tensor
 
 from baselines.base import Batch, Method, Stage, TrainingData
 from baselines.randomness import Draws, data_order, derive_seed
 from bench import resume
-from bench.errors import Diverged
+from bench.errors import BenchError, Diverged, UnknownName
 from bench.files import append_json, read_json_lines, write_json_lines
 from bench.processes import average_gradients, interruptible
 from bench.progress import Progress
@@ -87,6 +89,7 @@ def train(
     Raises:
         Diverged: A loss is NaN, infinite or beyond 1e8, or a stage has collapsed; the checkpoint
             before it is kept.
+        BenchError: A tracker is unknown or not installed, or the checkpoint cannot be read.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the step was finished and a checkpoint written.
     """
     accelerator = _accelerator(folder, options)
@@ -256,6 +259,7 @@ class _Loop:
 
 
 def _accelerator(folder: Path, options: TrainingOptions) -> Accelerator:
+    _check_trackers(options.trackers)
     # One process may train several runs with different settings; Accelerate keeps the first ones.
     AcceleratorState._reset_state()
     accelerator = Accelerator(
@@ -267,3 +271,15 @@ def _accelerator(folder: Path, options: TrainingOptions) -> Accelerator:
     if options.trackers:
         accelerator.init_trackers("bench")
     return accelerator
+
+
+def _check_trackers(names: Sequence[str]) -> None:
+    """Refuse trackers that Accelerate would leave out without a word."""
+    known = [kind.value for kind in LoggerType if kind is not LoggerType.ALL]
+    installed = [kind.value for kind in get_available_trackers()]
+    for name in names:
+        if name not in known:
+            raise UnknownName("tracker", name, known, f"There are: {', '.join(known)}.")
+        if name not in installed:
+            package = '"gan-attribute-bench[track]"' if name == "tensorboard" else name
+            raise BenchError(f"The tracker {name} is not installed; run pip install {package}.")

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,15 @@ def test_collapse_ends_as_diverged_at_a_checkpoint_and_at_the_end(
     options = TrainingOptions("cpu", checkpoint_seconds=seconds, quiet=True)
     with pytest.raises(Diverged, match=r"collapsed.*it was told to"):
         train(toy(lame=True), data(), seed=7, folder=tmp_path, options=options)
+
+
+def test_trackers_that_would_do_nothing_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.trainer.get_available_trackers", list)
+    for name, message in (("tensorbord", "did you mean tensorboard"), ("tensorboard", r"\[track")):
+        with pytest.raises(BenchError, match=message):
+            run(tmp_path, replace(QUIET, trackers=(name,)))
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
