@@ -143,7 +143,7 @@ def _expectation(
         each = sum(result.seconds for result in alike) / taken
         runs = f"{_runs(len(alike))}{whose} with other settings"
         return each * steps, f"{each:.2g} s a step in {runs}"
-    return None, "unknown: no run of this method on this dataset is finished here"
+    return None, "no run of this method on this dataset is finished here"
 
 
 def _runs(count: int, kind: str = "") -> str:
