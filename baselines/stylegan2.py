@@ -146,7 +146,7 @@ class AdversarialStage(Stage):
 
     def collapsed(self) -> str | None:
         """All samples of the averaged generator equal: its latents have lost their effect."""
-        generator = self.method.generator_ema
+        generator = self.method.generator_ema.eval()  # in training mode, it would move w_avg
         rows = torch.arange(8, device=self.method.path_length_mean.device)[:, None]
         z = torch.sin(rows * torch.arange(1, generator.z_dim + 1, device=rows.device) * 1.7)
         with torch.no_grad():

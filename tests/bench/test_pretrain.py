@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from baselines.base import Attributes
+from baselines.base import Attributes, TrainingData
+from baselines.stylegan2 import StyleGAN2
 from bench.data.base import Dataset
 from bench.errors import BenchError
 from bench.files import sha256_of
@@ -46,3 +47,13 @@ def test_a_generator_is_trained_saved_and_described(tmp_path: Path) -> None:
     assert "efficientnet-lite0 features (no FID), 12 real" in card
     with pytest.raises(BenchError, match="other settings"):
         pretrain(Stripes(), tmp_path, preset="smoke", seed=4, options=QUIET)
+
+
+def test_a_look_for_collapse_changes_nothing() -> None:
+    data = TrainingData(Stripes(), Stripes.attributes, Stripes.size, Stripes.channels)
+    method = StyleGAN2(StyleGAN2.configure("smoke"), data).train()  # type: ignore[arg-type]
+    (stage,) = method.stages(data)
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    assert stage.collapsed() is None
+    for name, value in method.state_dict().items():
+        assert torch.equal(value, before[name]), name
