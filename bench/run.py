@@ -34,8 +34,6 @@ from bench.tracks import Evaluation, EvaluationContext, ProgressCallback, Track
 from bench.trainer import TrainingOptions, TrainingSummary, train
 from leaderboard.schema import Result, Status
 
-RUNS = Path("runs")
-
 
 class RunFailed(BenchError):
     """A run ended by a fault of the program or of a method; the log has the traceback."""
@@ -55,14 +53,14 @@ class RunOptions:
         quiet: Show no progress.
     """
 
-    root: Path = RUNS
+    root: Path
     device: str | None = None
     force: bool = False
     trackers: tuple[str, ...] = ()
     quiet: bool = False
 
 
-def execute(spec: RunSpec, options: RunOptions = RunOptions()) -> Result:
+def execute(spec: RunSpec, options: RunOptions) -> Result:
     """Run to the end, from wherever an earlier call stopped; a finished run is only read.
 
     Returns:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli.options import RUNS
+
 if TYPE_CHECKING:
     from leaderboard.reported import ReportedNumber
     from leaderboard.schema import Result
-
-RUNS = Path("runs")
 
 
 @click.command(

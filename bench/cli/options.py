@@ -12,6 +12,8 @@ import click
 if TYPE_CHECKING:
     from bench.spec import RunSpec
 
+RUNS = Path("runs")
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 _IN_CONFIG = (
     "method",
@@ -73,7 +75,7 @@ _OPTIONS = (
     click.option(
         "--out",
         type=click.Path(file_okay=False, path_type=Path),
-        default=Path("runs"),
+        default=RUNS,
         show_default=True,
         help="The folder of all runs.",
     ),

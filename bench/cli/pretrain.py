@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli.options import RUNS
+
 if TYPE_CHECKING:
     from bench.spec import Precision
 
@@ -82,7 +84,7 @@ def command(
     if on_bad_image:
         options["on_bad_image"] = on_bad_image
     configured(StyleGAN2, preset, chosen, f"setting of {network}")
-    folder = out or Path("runs") / "pretrain" / f"{dataset}-{network}"
+    folder = out or RUNS / "pretrain" / f"{dataset}-{network}"
     summary = pretrain(
         open_dataset(dataset, data, options),
         folder,

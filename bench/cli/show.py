@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli.options import RUNS
+
 if TYPE_CHECKING:
     from leaderboard.schema import Measurement, Result
 
@@ -62,7 +64,7 @@ def _find(run: str, runs: Path | None) -> Path:
 
 
 def _find_hash(start: str, runs: Path | None) -> Path:
-    from bench.cli.leaderboard import RUNS, records_folder
+    from bench.cli.leaderboard import records_folder
     from bench.errors import BenchError
     from leaderboard.store import RECORD_SUFFIX, RESULT_NAME
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bench.cli.options import RUNS
 from bench.cli.run import print_outcomes
 
 
@@ -27,7 +28,7 @@ Examples:
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("runs"),
+    default=RUNS,
     show_default=True,
     help="The folder of all runs.",
 )
