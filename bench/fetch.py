@@ -163,14 +163,12 @@ def _refuse_wrong_part(entry: Download, address: str, part: Path) -> None:
             f"{address} answers with a web page in place of {entry.file}: the link is dead or "
             f"asks for a login; {by_hand(entry)}."
         )
-    digest = sha256_of(part)
-    for expected, source in _expected(entry):
-        if not digest.startswith(expected):
-            part.unlink()
-            raise Refused(
-                f"{address} sent a file with the sha256 {digest}, but {expected} {source}: it was "
-                f"thrown away; {by_hand(entry)}."
-            )
+    difference = _difference(entry, sha256_of(part))
+    if difference:
+        part.unlink()
+        raise Refused(
+            f"{address} sent a file with {difference}: it was thrown away; {by_hand(entry)}."
+        )
 
 
 def _accept(entry: Download, path: Path, status: Literal["present", "fetched"]) -> Fetched:
@@ -180,17 +178,28 @@ def _accept(entry: Download, path: Path, status: Literal["present", "fetched"]) 
             f"`bench fetch {entry.name}` again."
         )
     digest = sha256_of(path)
-    for expected, source in _expected(entry):
-        if not digest.startswith(expected):
-            raise Refused(
-                f"{path} has the sha256 {digest}, but {expected} {source}: delete it and run "
-                f"`bench fetch {entry.name}` again."
-            )
+    difference = _difference(entry, digest)
+    if difference:
+        raise Refused(
+            f"{path} has {difference}: delete it and run `bench fetch {entry.name}` again."
+        )
     known = any(len(expected) == 64 for expected, _ in _expected(entry))
     if not known:
         with _only_process(_lock_file()):
             write_json(_lock_file(), dict(sorted({**_recorded(), entry.file: digest}.items())))
     return Fetched(entry.name, path, digest, status, recorded=not known)
+
+
+def _difference(entry: Download, digest: str) -> str:
+    """How a hash contradicts the one that the file has to have; empty if it does not."""
+    return next(
+        (
+            f"the sha256 {digest}, but {expected} {source}"
+            for expected, source in _expected(entry)
+            if not digest.startswith(expected)
+        ),
+        "",
+    )
 
 
 def _expected(entry: Download) -> Iterator[tuple[str, str]]:
