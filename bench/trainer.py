@@ -187,8 +187,8 @@ class _Loop:
             if not math.isfinite(mean) or abs(mean) > _EXPLODED:
                 raise Diverged(
                     f"Training diverged in stage {stage.name} by step {self.position.step}: the "
-                    f"loss {name} is {mean}; lower the learning rate with --set, or look "
-                    f"at {self.folder / 'log.jsonl'}."
+                    f"loss {name} is {mean}; lower the learning rate with --set, or look at the "
+                    "losses before in log.jsonl."
                 )
         self.recent.clear()
         if self.accelerator.is_main_process:
