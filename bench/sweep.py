@@ -25,6 +25,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import BenchError
+from bench.processes import process_state
 from bench.resolve import RunRequest, resolve
 from bench.run import RunOptions, execute
 from bench.spec import RunSpec, check_keys, parse_seeds, read_toml
@@ -101,6 +102,7 @@ def execute_all(specs: Sequence[RunSpec], options: RunOptions, jobs: int = 1) ->
         jobs: How many processes work at a time; the CPU's threads are divided among them.
 
     Raises:
+        BenchError: Something went wrong in a run that several processes train together.
         KeyboardInterrupt: Ctrl-C; the same call goes on.
     """
     jobs = min(jobs, len(specs))
@@ -126,6 +128,8 @@ def _outcome(spec: RunSpec, options: RunOptions) -> Outcome:
     try:
         return Outcome(spec, execute(spec, options), None)
     except BenchError as error:
+        if process_state(options.device).num_processes > 1:
+            raise  # the others do not know of it; their launcher ends them
         return Outcome(spec, None, error)
 
 
