@@ -25,7 +25,12 @@ def process_state(device: str | None) -> PartialState:
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise BenchError("--device cuda: torch sees no CUDA device; see bench doctor.")
-    return PartialState(cpu=device == "cpu")
+    return PartialState(cpu=on_cpu(device))
+
+
+def on_cpu(device: str | None) -> bool:
+    """Whether to work on the CPU; Accelerate joins processes there only when it is told so."""
+    return device == "cpu" or not torch.accelerator.is_available()
 
 
 def average_gradients(optimizer: torch.optim.Optimizer, accelerator: Accelerator) -> None:

@@ -28,7 +28,7 @@ from baselines.randomness import Draws, data_order, derive_seed
 from bench import resume
 from bench.errors import BenchError, Diverged, UnknownName
 from bench.files import append_json, read_json_lines, write_json_lines
-from bench.processes import average_gradients, interruptible
+from bench.processes import average_gradients, interruptible, on_cpu
 from bench.progress import Progress
 from bench.resume import Position
 from bench.spec import Precision
@@ -263,7 +263,7 @@ def _accelerator(folder: Path, options: TrainingOptions) -> Accelerator:
     # One process may train several runs with different settings; Accelerate keeps the first ones.
     AcceleratorState._reset_state()
     accelerator = Accelerator(
-        cpu=options.device == "cpu",
+        cpu=on_cpu(options.device),
         mixed_precision="bf16" if options.precision == "bfloat16" else "no",
         log_with=list(options.trackers) or None,
         project_dir=str(folder),

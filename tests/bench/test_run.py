@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -223,13 +224,16 @@ def test_interrupted_and_killed_runs_end_with_the_same_bits(tmp_path: Path) -> N
     assert len(records) == len(set(records)), "nothing is logged twice"
 
 
-def test_several_processes_make_one_run_and_go_on_with_the_next(tmp_path: Path) -> None:
+@pytest.mark.parametrize("device", [["--device", "cpu"], []])
+def test_several_processes_make_one_run_and_go_on_with_the_next(
+    tmp_path: Path, device: list[str]
+) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     program = tmp_path / "bench_main.py"
     program.write_text("from bench.cli import main\nmain()\n")
     done = subprocess.run(
-        [*launch, str(program), *_arguments(tmp_path), "--seeds", "0..1"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        [*launch, str(program), *_arguments(tmp_path, device), "--seeds", "0..1"],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
         check=False,
@@ -251,9 +255,9 @@ def _start(root: Path, slow: bool) -> subprocess.Popen[str]:
     )
 
 
-def _arguments(root: Path) -> list[str]:
+def _arguments(root: Path, device: Sequence[str] = ("--device", "cpu")) -> list[str]:
     what = ["run", "--method", TOY.method, "--dataset", TOY.dataset, "--preset", "smoke"]
-    return [*what, "--set", "steps=60", "--device", "cpu", "--out", str(root)]
+    return [*what, "--set", "steps=60", *device, "--out", str(root)]
 
 
 def _wait_for_step(log: Path, step: int) -> None:
