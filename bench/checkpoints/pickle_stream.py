@@ -15,6 +15,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
+# Whatever else a damaged stream makes of an opcode or of a function's arguments.
+_MADE_OF_DAMAGE = (
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    struct.error,
+)
+
 # What a (module, name) stands for: a function that builds plain data, or a constant.
 Names = Mapping[tuple[str, str], Any]
 
@@ -69,8 +79,7 @@ def read_pickle(
         raise
     except ValueError as error:  # of pickletools, which says where
         raise MalformedPickle(str(error)) from error
-    # Whatever else a damaged stream makes of an opcode or of a function's arguments.
-    except (TypeError, LookupError, ArithmeticError, RuntimeError, struct.error) as error:
+    except _MADE_OF_DAMAGE as error:
         raise MalformedPickle("its parts do not fit together") from error
     raise MalformedPickle("the stream ends before its end mark")
 

@@ -118,6 +118,12 @@ def test_malformed_streams_are_refused(write: Write, opcodes: bytes, reason: str
         read_snapshot(write(streams.snapshot(G_ema=opcodes)))
 
 
+def odd_storage(system: object) -> bytes:
+    """A tensor's data whose parts are of types that no writer gives them."""
+    parts = (streams.MAGIC, 1001, system, (1, "key", 0), ["key"])
+    return b"".join(pickle.dumps(part, 2) for part in parts) + bytes(8)
+
+
 @pytest.mark.parametrize(
     "weight",
     [
@@ -127,6 +133,8 @@ def test_malformed_streams_are_refused(write: Write, opcodes: bytes, reason: str
         streams.tensor(streams.storage([1.0], count=2), (1,), (1,)),
         streams.tensor(streams.storage([1.0], kind="ComplexFloatStorage"), (1,), (1,)),
         streams.tensor(b"", (1,), (1,)),
+        streams.tensor(odd_storage([]), (1,), (1,)),
+        streams.tensor(odd_storage({"little_endian": True}), (1,), (1,)),
     ],
 )
 def test_tensors_that_exceed_their_data_are_refused(write: Write, weight: bytes) -> None:
