@@ -90,7 +90,8 @@ def write_json_lines(path: Path, records: Iterable[Any]) -> None:
 def read_json_lines(path: Path) -> list[Any]:
     """The records of a file of JSON lines; lines that a kill cut off are left out."""
     records = []
-    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+    # As bytes: a line may be cut within a letter, and only line feeds end records.
+    for line in path.read_bytes().split(b"\n") if path.exists() else ():
         try:
             records.append(json.loads(line))
         except ValueError:

@@ -77,10 +77,10 @@ def test_other_errors_pass_through(tmp_path: Path) -> None:
 def test_a_cut_line_spoils_neither_the_log_nor_the_next_record(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     append_json(log, {"step": 0})
-    with log.open("a") as stream:
-        stream.write('{"step": 1, "lo')  # what a kill leaves behind
-    append_json(log, {"step": 2})
-    assert read_json_lines(log) == [{"step": 0}, {"step": 2}]
+    with log.open("ab") as stream:
+        stream.write('{"step": 1, "é'.encode()[:-1])  # what a kill leaves behind
+    append_json(log, {"step": 2, "text": "two\u2028lines"})
+    assert read_json_lines(log) == [{"step": 0}, {"step": 2, "text": "two\u2028lines"}]
     assert read_json_lines(tmp_path / "absent.jsonl") == []
 
 
