@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
 from bench.errors import BenchError, Locked
 from bench.files import (
@@ -58,7 +59,7 @@ class RunDirectory:
         path = self.path / "spec.json"
         if not path.exists():
             write_json(path, self.spec.model_dump(mode="json"))
-        elif RunSpec.model_validate_json(path.read_bytes()).hash != self.spec.hash:
+        elif _hash_in(path) != self.spec.hash:
             raise BenchError(f"{path} is of another run; use --force to start over.")
 
     def clear(self) -> None:
@@ -130,21 +131,20 @@ def owned(folder: Path) -> Iterator[None]:
 
     Raises:
         Locked: Another process works there; the message names its process id.
-        BenchError: The folder cannot be made, or the disk is full.
+        BenchError: The folder cannot be made or written to, or the disk is full.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise BenchError(
-            f"{folder} cannot be made ({reason}); name another folder with --out."
-        ) from error
     lock, owner = FileLock(folder / _LOCK), folder / _OWNER
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
         message = f"Process {_process_named_in(owner)} works in {folder}; wait until it has ended."
         raise Locked(message) from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise BenchError(
+            f"{folder} cannot be made or written to ({reason}); name another folder with --out."
+        ) from error
     try:
         with disk_full_explained(owner):
             owner.write_text(str(os.getpid()))
@@ -153,6 +153,14 @@ def owned(folder: Path) -> Iterator[None]:
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
+
+
+def _hash_in(path: Path) -> str | None:
+    """The hash of the specification in a file; None if it is damaged or of another version."""
+    try:
+        return RunSpec.model_validate_json(path.read_bytes()).hash
+    except ValidationError:
+        return None
 
 
 def _process_named_in(owner: Path) -> str:

@@ -59,7 +59,10 @@ def test_a_lock_keeps_others_out_and_dies_with_its_owner(tmp_path: Path) -> None
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(BenchError, match="cannot be made"), directory(tmp_path / "file").lock():
+    with (
+        pytest.raises(BenchError, match="cannot be made or written to"),
+        directory(tmp_path / "file").lock(),
+    ):
         pass
 
 
@@ -69,9 +72,10 @@ def test_a_directory_of_another_run_is_refused(tmp_path: Path) -> None:
     run.open()
     run.open()
     spec = json.loads((run.path / "spec.json").read_text())
-    (run.path / "spec.json").write_text(json.dumps({**spec, "seed": 5}))
-    with pytest.raises(BenchError, match="another run; use --force"):
-        run.open()
+    for other in (json.dumps({**spec, "seed": 5}), "{"):
+        (run.path / "spec.json").write_text(other)
+        with pytest.raises(BenchError, match="another run; use --force"):
+            run.open()
 
 
 def test_only_completed_and_diverged_runs_are_over(tmp_path: Path) -> None:
