@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from baselines.base import Average, Batch, Method, MethodConfig, Stage, TrainingData
@@ -20,26 +20,54 @@ from baselines.nets.stylegan2 import Discriminator, Generator
 
 
 class StyleGAN2Config(MethodConfig):
-    """Settings of stylegan2-ada-pytorch's ``paper256``; widths are for ``channel_base // r``."""
+    """Settings of StyleGAN2; the defaults are those of stylegan2-ada-pytorch's ``paper256``.
 
-    images: int = Field(25_000_000, gt=0, description="Training length, in real images shown.")
-    batch_size: int = Field(64, gt=0, description="Images of one step, over all processes.")
-    z_dim: int = 512
-    w_dim: int = 512
-    mapping_layers: int = 8
-    channel_base: int = 16384
-    channel_max: int = 512
-    learning_rate: float = 0.0025
-    r1_gamma: float = 1.0
-    r1_interval: int = 16
-    path_length_weight: float = 2.0
-    path_length_interval: int = 4
-    path_length_shrink: int = 2
-    style_mixing: float = 0.9
-    noise: bool = Field(True, description="Train with fresh noise in every layer, or with none.")
-    ema_images: int = Field(20_000, description="Half-life of the moving average, in images.")
-    ema_rampup: float | None = Field(None, description="Cap of it, as a share of images seen.")
-    minibatch_std_group: int = 8
+    Attributes:
+        images: Training length, in real images shown.
+        batch_size: Images of one step, over all processes; where it is above
+            ``minibatch_std_group``, a multiple of it.
+        z_dim: Width of the input latent z.
+        w_dim: Width of the intermediate latent w.
+        mapping_layers: Dense layers from z to w.
+        channel_base: Width at resolution r is ``min(channel_base // r, channel_max)``.
+        channel_max: See ``channel_base``.
+        learning_rate: Of Adam with betas (0, 0.99), for both networks.
+        r1_gamma: Weight of the R1 penalty; 0 for none.
+        r1_interval: Steps from one R1 penalty to the next.
+        path_length_weight: Weight of the path length penalty; 0 for none.
+        path_length_interval: Steps from one path length penalty to the next.
+        path_length_shrink: The penalty takes so many times fewer images than a step.
+        style_mixing: Probability that a step mixes the styles of two latents.
+        noise: Train with fresh noise in every layer, or with none.
+        ema_images: Half-life of the moving average, in images.
+        ema_rampup: Cap of the half-life, as a share of the images seen; None for no cap.
+        minibatch_std_group: Images that the minibatch standard deviation compares.
+    """
+
+    images: int = Field(25_000_000, ge=1)
+    batch_size: int = Field(64, ge=1)
+    z_dim: int = Field(512, ge=1)
+    w_dim: int = Field(512, ge=1)
+    mapping_layers: int = Field(8, ge=1)
+    channel_base: int = Field(16384, ge=1)
+    channel_max: int = Field(512, ge=1)
+    learning_rate: float = Field(0.0025, gt=0)
+    r1_gamma: float = Field(1.0, ge=0)
+    r1_interval: int = Field(16, ge=1)
+    path_length_weight: float = Field(2.0, ge=0)
+    path_length_interval: int = Field(4, ge=1)
+    path_length_shrink: int = Field(2, ge=1)
+    style_mixing: float = Field(0.9, ge=0, le=1)
+    noise: bool = True
+    ema_images: int = Field(20_000, ge=0)
+    ema_rampup: float | None = Field(None, ge=0)
+    minibatch_std_group: int = Field(8, ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> StyleGAN2Config:
+        if self.batch_size % min(self.minibatch_std_group, self.batch_size):
+            raise ValueError("batch_size must be a multiple of minibatch_std_group")
+        return self
 
 
 class StyleGAN2(Method):

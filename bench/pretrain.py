@@ -62,7 +62,8 @@ def pretrain(
 
     Raises:
         Diverged: The losses are not finite or all samples are the same.
-        BenchError: Another process works in the folder, or it is of another training.
+        BenchError: Another process works in the folder, it is of another training, or the
+            images have a size that StyleGAN2 does not make.
     """
     state = process_state(options.device)
     with owned(out) if state.is_main_process else nullcontext():
@@ -81,6 +82,11 @@ def _pretrain(
     data = TrainingData(dataset, dataset.attributes, dataset.size, dataset.channels)
     config = StyleGAN2.configure(preset, overrides)
     assert isinstance(config, StyleGAN2Config)
+    torch.manual_seed(derive_seed(seed, "initialisation"))
+    try:
+        method = StyleGAN2(config, data)
+    except ValueError as error:
+        raise BenchError(f"{dataset.name} cannot be learned: {error}.") from error
     _claim(
         out,
         {
@@ -90,8 +96,6 @@ def _pretrain(
             "precision": options.precision,
         },
     )
-    torch.manual_seed(derive_seed(seed, "initialisation"))
-    method = StyleGAN2(config, data)
 
     def look(trained: Method) -> None:
         write_generator_file(out / WEIGHTS, method.generator_ema)
@@ -103,6 +107,7 @@ def _pretrain(
     )
     if not PartialState().is_main_process:
         return summary
+    look(method)  # a kill after the last checkpoint may have left the weights of the one before
     distance = frechet_distance_to(dataset, method, fd_samples, seed)
     asked = [f"--dataset {dataset.name} --preset {preset} --seed {seed}"]
     asked += [f"--set {key}={value}" for key, value in overrides.items()]

@@ -47,6 +47,19 @@ def test_a_generator_is_trained_saved_and_described(tmp_path: Path) -> None:
     assert "efficientnet-lite0 features (no FID), 12 real" in card
     with pytest.raises(BenchError, match="other settings"):
         pretrain(Stripes(), tmp_path, preset="smoke", seed=4, options=QUIET)
+    # As if it had been killed between the last checkpoint and the weights that belong to it.
+    whole = (tmp_path / "generator.safetensors").read_bytes()
+    (tmp_path / "generator.safetensors").write_bytes(b"those of the checkpoint before")
+    pretrain(Stripes(), tmp_path, preset="smoke", seed=3, fd_samples=12, options=QUIET)
+    assert (tmp_path / "generator.safetensors").read_bytes() == whole
+
+
+def test_a_size_that_stylegan2_does_not_make_is_one_sentence(tmp_path: Path) -> None:
+    dataset = Stripes()
+    dataset.size = 48
+    with pytest.raises(BenchError, match="48 is no power of two"):
+        pretrain(dataset, tmp_path, preset="smoke", options=QUIET)
+    assert not (tmp_path / "settings.json").exists()
 
 
 def test_a_look_for_collapse_changes_nothing() -> None:

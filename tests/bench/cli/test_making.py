@@ -51,6 +51,9 @@ def test_pretrain(handed: dict[str, Any], tmp_path: Path) -> None:
     wrong = bench("pretrain", "stylegan2", "--dataset", "shapes3d", "--preset", "smal")
     assert wrong.exit_code == 2
     assert "did you mean small" in wrong.stderr
+    wrong = bench("pretrain", "stylegan2", "--dataset", "shapes3d", "--set", "batch_size=6")
+    assert wrong.exit_code == 2
+    assert "multiple of minibatch_std_group" in wrong.stderr
 
 
 def test_train_predictor(handed: dict[str, Any], tmp_path: Path) -> None:
