@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
@@ -14,6 +15,7 @@ from safetensors.numpy import load_file
 from metrics.frechet import frechet_distance, frechet_distance_from_features
 
 GOLDEN = Path(__file__).parents[1] / "data" / "metrics"
+MOMENTS = ("mu", "sigma")
 
 
 def _case(name: str) -> tuple[dict, dict, dict]:
@@ -35,6 +37,8 @@ def test_golden_features(name):
     if "constant" in inputs:
         collapsed = frechet_distance_from_features(inputs["x"], inputs["constant"])
         assert collapsed == pytest.approx(expected["fid.x_vs_constant"].item(), **tolerance)
+    moments = [torch.from_numpy(expected[f"{part}_{one}"]) for one in "xy" for part in MOMENTS]
+    assert frechet_distance(*moments) == golden
 
 
 def test_golden_statistics():
@@ -66,8 +70,8 @@ def test_properties(seed, width, count, scale):
     y = generator.standard_normal((count + 3, width)) + 0.5
     size = x.var(axis=0).sum() + y.var(axis=0).sum()
     distance = frechet_distance_from_features(x, y)
-    close = {"abs": 1e-6 * size, "rel": 1e-6}
-    assert frechet_distance_from_features(x, x[::-1].copy()) == pytest.approx(0.0, abs=1e-6 * size)
+    close = {"abs": 1e-9 * size, "rel": 1e-9}
+    assert frechet_distance_from_features(x, x[::-1].copy()) == pytest.approx(0.0, abs=1e-9 * size)
     assert frechet_distance_from_features(y, x) == pytest.approx(distance, **close)
     assert distance >= 0.0
     shift = generator.standard_normal(width)
@@ -78,16 +82,84 @@ def test_properties(seed, width, count, scale):
     assert moved == pytest.approx(shift @ shift, **close)
 
 
-def test_few_samples_warn_and_still_give_a_number():
-    generator = np.random.default_rng(0)
-    x, y = generator.standard_normal((2, 10, 16))
+def _features(seed: int, count: int, deviations: np.ndarray, rotated: bool) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    width = len(deviations)
+    rotation = np.linalg.qr(generator.standard_normal((width, width)))[0]
+    rows = generator.standard_normal((count, width)) * deviations
+    return (rows @ rotation if rotated else rows) + generator.standard_normal(width)
+
+
+def _exact(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """The distance by singular values of the rows, and the summed variances."""
+    offset = x.mean(axis=0) - y.mean(axis=0)
+    centred = [(rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1) for rows in (x, y)]
+    size = sum((rows**2).sum() for rows in centred)
+    root = np.linalg.svd(centred[0] @ centred[1].T, compute_uv=False).sum()
+    return offset @ offset + size - 2 * root, size
+
+
+WIDTH = 48
+WHITE = np.ones(WIDTH)
+DECADES = np.logspace(0, -6, WIDTH)
+SUBSPACE = np.where(np.arange(WIDTH) < 7, 1.0, 0.0)
+DEAD = np.where(np.arange(WIDTH) % 3 == 0, 0.0, 1.0)
+
+
+@pytest.mark.filterwarnings("ignore:A Fréchet distance from")
+@pytest.mark.parametrize(
+    ("first", "second", "rotated", "error_from_statistics"),
+    [
+        (WHITE, 0.5 * WHITE, True, 1e-8),
+        (WHITE, SUBSPACE, True, 1e-8),
+        (SUBSPACE, SUBSPACE, True, 1e-8),
+        (DECADES, DECADES, True, 1e-8),
+        (DECADES[::-1], DECADES[::-1], False, 1e-8),
+        (WHITE, DECADES**2, True, 1e-7),  # its least variances are lost in the largest's rounding
+        (WHITE, DEAD, False, 1e-8),
+        (DEAD, DEAD[::-1], False, 1e-8),
+        (WHITE, 0.0 * WHITE, False, 1e-8),
+    ],
+)
+@pytest.mark.parametrize("counts", [(200, 150), (200, 30), (30, 20), (48, 48), (49, 200)])
+def test_every_spectrum_and_number_of_samples(
+    first, second, rotated, error_from_statistics, counts
+):
+    x = _features(1, counts[0], first, rotated)
+    y = _features(2, counts[1], second, rotated)
+    exact, size = _exact(x, y)
+    assert frechet_distance_from_features(x, y) == pytest.approx(exact, abs=1e-11 * size)
+    moments = [part for rows in (x, y) for part in (rows.mean(axis=0), np.cov(rows.T))]
+    from_statistics = frechet_distance(*moments)
+    assert from_statistics == pytest.approx(exact, abs=error_from_statistics * size)
+
+
+def test_many_blocks_of_rows_of_a_singular_covariance():
+    x, y = np.random.default_rng(0).standard_normal((2, 9000, 5)) * [3, 1, 1, 2, 2] + 100
+    distance, size = frechet_distance_from_features(x, y), x.var(axis=0).sum() * 2
+    # One feature as two that are equal, of half the variance each, is the same up to a rotation.
+    split_x, split_y = (np.column_stack([one, one[:, 4]]) for one in (x, y))
+    for rows in (split_x, split_y):
+        rows[:, 4:] *= 0.5**0.5
+    found = frechet_distance_from_features(torch.from_numpy(split_x), split_y)
+    assert found == pytest.approx(distance, abs=1e-11 * size)
+
+
+def test_equals_torch_fidelity():
+    metric_fid = pytest.importorskip("torch_fidelity.metric_fid")
+    x = _features(3, 400, np.linspace(1.0, 0.1, WIDTH), True)
+    y = _features(4, 300, np.linspace(1.0, 0.2, WIDTH), True)
+    statistics = [metric_fid.fid_features_to_statistics(torch.from_numpy(one)) for one in (x, y)]
+    reference = metric_fid.fid_statistics_to_metric(*statistics, verbose=False)
+    assert frechet_distance_from_features(x, y) == pytest.approx(
+        reference["frechet_inception_distance"], rel=1e-10
+    )
+
+
+def test_few_samples_warn():
+    x, y = np.random.default_rng(0).standard_normal((2, 10, 16))
     with pytest.warns(UserWarning, match="10 samples of 16 features"):
-        distance = frechet_distance_from_features(x, y)
-    centred_x, centred_y = x - x.mean(axis=0), y - y.mean(axis=0)
-    root = np.linalg.svd(centred_x @ centred_y.T, compute_uv=False).sum() / 9  # exact, from rows
-    exact = ((x.mean(axis=0) - y.mean(axis=0)) ** 2).sum() - 2 * root
-    exact += (centred_x**2).sum() / 9 + (centred_y**2).sum() / 9
-    assert distance == pytest.approx(exact, rel=1e-6)
+        frechet_distance_from_features(x, y)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +171,7 @@ def test_few_samples_warn_and_still_give_a_number():
         (([], np.zeros((0, 0)), [], np.zeros((0, 0))), "empty"),
         (([0.0, 0.0], [[1.0, 0.5], [0.0, 1.0]], [0.0, 0.0], np.eye(2)), "not symmetric"),
         ((0.0, 1.0, 0.0, 1.0), "axes"),
+        (([0.0] * 2, np.eye(2), [0.0] * 2, [[1.0, 2.0], [2.0, 1.0]]), "second .* negative"),
     ],
 )
 def test_bad_statistics_are_refused(arguments, message):
