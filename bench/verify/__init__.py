@@ -32,6 +32,7 @@ CASE_MODULES = (
     "bench.verify.extractors",
     "bench.verify.contrafeat",
     "bench.verify.directions",
+    "bench.verify.distributions",
 )
 
 Got = Mapping[str, Tensor | NDArray[Any] | float]
