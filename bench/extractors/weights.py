@@ -39,7 +39,7 @@ def packaged_weights(package: str, file: str, sha256: str) -> Weights:
 
     Args:
         package: The name that pip knows it by.
-        file: The name of the file in it.
+        file: The name of the file in it, with as many of its folders as tell it from others.
         sha256: Its hash.
 
     Raises:
@@ -53,7 +53,7 @@ def packaged_weights(package: str, file: str, sha256: str) -> Weights:
         files = []
     for found in files:
         path = Path(str(found.locate()))
-        if found.name == file and path.is_file():
+        if f"/{found.as_posix()}".endswith(f"/{file}") and path.is_file():
             return _read(path, sha256, remedy)
     raise MissingFile(f"The weights {file} of the package {package} are not there: {remedy}.")
 

@@ -202,7 +202,7 @@ def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_links_of_installed_packages_lead_to_the_files_of_the_table() -> None:
     pytest.importorskip("torchvision")
     pytest.importorskip("torch_fidelity")
-    for name in ("alexnet", "vgg16", "inception-v3-tf"):
+    for name in ("alexnet", "vgg16", "squeezenet1_1", "inception-v3-tf"):
         entry = table.download(name)
         assert fetching._address(entry).endswith("/" + entry.file)
         assert entry.sha256 is not None
