@@ -1,10 +1,13 @@
-"""How sure a number is: bootstrap intervals over samples, and the spread over seeds.
+"""How sure a number is: bootstrap intervals, comparisons of two methods, and spread over seeds.
 
-Two different things that tables must not confuse: an ``Interval`` says how a score would move had
-other samples been drawn from the same trained model; a ``Spread`` says how it moves when the model
-is trained again with another seed. The bootstrap is the percentile method of Efron and Tibshirani,
-"An Introduction to the Bootstrap" (1993), chapter 13, with the estimate of bias of chapter 10 where
-``percentile_interval`` is given the score. Needs numpy only.
+Different things that tables must not confuse: an ``Interval`` says how a score would move had other
+samples been drawn from the same trained model; a ``Spread`` says how it moves when the model is
+trained again with another seed; a ``PairedComparison`` says whether two methods differ on the same
+inputs, where much of what moves either score moves both.
+
+The bootstrap follows Efron and Tibshirani, "An Introduction to the Bootstrap" (1993): the
+percentile method of chapter 13, with the estimate of bias of chapter 10 where
+``percentile_interval`` is given the score, and BCa of chapter 14. Needs numpy only.
 """
 
 from __future__ import annotations
@@ -12,14 +15,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from statistics import NormalDist
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metrics.arrays import FloatArray, finite_array
 
+Method = Literal["percentile", "bca"]
+
 _COUNTS_AT_ONCE = 4_000_000  # resampling counts held in memory at a time: 32 MB
+_ROUNDING = 1e-12  # relative; values that differ by less than this are ties
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,24 @@ class Spread:
     count: int
 
 
+@dataclass(frozen=True)
+class PairedComparison:
+    """How the scores of two methods on the same inputs differ.
+
+    Attributes:
+        difference: Mean of the first method's scores minus mean of the second's.
+        interval: BCa interval of the difference.
+        p_value: How often a mean difference at least as large, of either sign, comes about when
+            it is chance which of the two methods has which score of an input; in (0, 1].
+        count: How many inputs.
+    """
+
+    difference: float
+    interval: Interval
+    p_value: float
+    count: int
+
+
 def bootstrap_interval(
     samples: Any,
     statistic: Callable[[FloatArray], float] | None = None,
@@ -61,8 +86,9 @@ def bootstrap_interval(
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
+    method: Method = "percentile",
 ) -> Interval:
-    """Percentile bootstrap interval of a statistic of independent samples.
+    """Bootstrap interval of a statistic of independent samples.
 
     Args:
         samples: (N, ...) array; rows are resampled together.
@@ -71,17 +97,29 @@ def bootstrap_interval(
         level: Coverage asked for, in (0, 1).
         resamples: How many times the N rows are drawn anew.
         seed: Seeds the draws; the same seed draws the same rows for any statistic.
+        method: ``"percentile"``, or ``"bca"``: closer to the coverage asked for where the
+            statistic is biased or skewed, but with a statistic of one's own it costs N further
+            calls.
 
     Raises:
-        ValueError: Fewer than two samples, NaN or infinite entries, a level outside (0, 1), or a
-            statistic that is not finite on some resample.
+        ValueError: Fewer than two samples, NaN or infinite entries, a level outside (0, 1), an
+            unknown method, or a statistic that is not finite on some resample.
     """
+    if method not in ("percentile", "bca"):
+        raise ValueError(f"An interval's method is 'percentile' or 'bca', not {method!r}.")
     rows = _rows(samples)
+    values: Any
     if statistic is None:
-        values = bootstrap_means(rows, resamples=resamples, seed=seed)
-        return percentile_interval(values.reshape(resamples, -1).mean(axis=1), level)
-    draws = _resampled(len(rows), resamples, seed)
-    return percentile_interval([statistic(rows[chosen]) for chosen in draws], level)
+        values = _row_means(bootstrap_means(rows, resamples=resamples, seed=seed))
+    else:
+        draws = _resampled(len(rows), resamples, seed)
+        values = [statistic(rows[chosen]) for chosen in draws]
+    if method == "percentile":
+        return percentile_interval(values, level)
+    if statistic is None:
+        return bca_interval(values, float(rows.mean()), _row_means(jackknife_means(rows)), level)
+    one_left_out = [statistic(np.delete(rows, index, axis=0)) for index in range(len(rows))]
+    return bca_interval(values, statistic(rows), one_left_out, level)
 
 
 def bootstrap_means(samples: Any, *, resamples: int = 1000, seed: int = 0) -> FloatArray:
@@ -112,6 +150,22 @@ def bootstrap_means(samples: Any, *, resamples: int = 1000, seed: int = 0) -> Fl
     return np.concatenate(means).reshape(resamples, *rows.shape[1:])
 
 
+def jackknife_means(samples: Any) -> FloatArray:
+    """Means over all rows but one, for each row that is left out.
+
+    Args:
+        samples: (N, ...) array.
+
+    Returns:
+        (N, ...) float64.
+
+    Raises:
+        ValueError: Fewer than two samples, or NaN or infinite entries.
+    """
+    rows = _rows(samples)
+    return np.asarray((rows.sum(axis=0) - rows) / (len(rows) - 1))
+
+
 def percentile_interval(
     values: Any, level: float = 0.95, *, around: float | None = None
 ) -> Interval:
@@ -131,15 +185,97 @@ def percentile_interval(
     Raises:
         ValueError: Fewer than two values, NaN or infinite ones, or a level outside (0, 1).
     """
-    resampled = finite_array(values, "The resampled values", ndim=1)
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"The level of an interval lies between 0 and 1, not at {level}.")
-    if len(resampled) < 2:
-        raise ValueError("An interval needs at least two resamples.")
+    resampled = _resampled_values(values, level)
     low, middle, high = np.quantile(resampled, [(1.0 - level) / 2.0, 0.5, (1.0 + level) / 2.0])
     if around is not None:
         low, high = around + (low - middle), around + (high - middle)
     return Interval(float(low), float(high), level, float(resampled.std(ddof=1)))
+
+
+def bca_interval(values: Any, score: float, jackknife: Any, level: float = 0.95) -> Interval:
+    """Bias-corrected and accelerated interval (BCa) from resampled values.
+
+    Its ends are quantiles of the resampled values, too, but others: they are moved by how many of
+    the values lie below the score (bias; ties count half), and by how skewed the influence of
+    single samples on it is (acceleration).
+
+    Args:
+        values: (R,), the score of each resample.
+        score: The score of the samples themselves.
+        jackknife: (N,), the score of the samples without each one of them.
+        level: Coverage asked for, in (0, 1).
+
+    Raises:
+        ValueError: Fewer than two values, NaN or infinite ones, a level outside (0, 1), or a score
+            beyond all resampled values, whose bias cannot be told.
+    """
+    resampled = _resampled_values(values, level)
+    left_out = finite_array(jackknife, "The scores with one sample left out", ndim=1)
+    rounding = _ROUNDING * max(abs(score), float(np.abs(resampled).max()))
+    ties = np.abs(resampled - score) <= rounding
+    below = float(((resampled < score) & ~ties).mean() + ties.mean() / 2.0)
+    if not 0.0 < below < 1.0:
+        raise ValueError(
+            f"The score {score:g} lies beyond all resampled values, where BCa is not defined: take "
+            "the percentile interval."
+        )
+    normal = NormalDist()
+    bias = normal.inv_cdf(below)
+    influence = left_out.mean() - left_out
+    scale = 6.0 * float((influence**2).sum()) ** 1.5
+    acceleration = float((influence**3).sum()) / scale if scale > 0.0 else 0.0
+    shares = []
+    for share in ((1.0 - level) / 2.0, (1.0 + level) / 2.0):
+        moved = bias + normal.inv_cdf(share)
+        shares.append(normal.cdf(bias + moved / (1.0 - acceleration * moved)))
+    low, high = np.quantile(resampled, shares)
+    return Interval(float(low), float(high), level, float(resampled.std(ddof=1)))
+
+
+def paired_comparison(
+    first: Any,
+    second: Any,
+    *,
+    level: float = 0.95,
+    resamples: int = 1000,
+    flips: int = 10_000,
+    seed: int = 0,
+) -> PairedComparison:
+    """Compare two methods by their scores on the same inputs.
+
+    The p-value is that of the sign-flip (paired permutation) test, two-sided. It goes through all
+    2^N ways to flip the signs of the differences where there are at most ``flips``, and else draws
+    so many, to which the observed one is added: it is then never below 1 / (flips + 1).
+
+    Args:
+        first: (N,), the first method's score of each input.
+        second: (N,), the second method's, in the same order.
+        level: Coverage asked for by the interval, in (0, 1).
+        resamples: How many times the inputs are drawn anew for the interval.
+        flips: How many ways to flip signs are drawn for the p-value.
+        seed: Seeds both.
+
+    Raises:
+        ValueError: Fewer than two inputs, different numbers of them, NaN or infinite scores, a
+            level outside (0, 1), or no flips.
+    """
+    scores, others = (
+        finite_array(values, f"The scores of the {which} method", ndim=1)
+        for values, which in ((first, "first"), (second, "second"))
+    )
+    if scores.shape != others.shape:
+        raise ValueError(
+            f"Methods are compared on the same inputs, but there are {len(scores)} scores of the "
+            f"first and {len(others)} of the second."
+        )
+    if flips < 1:
+        raise ValueError(f"The p-value needs at least one flip, not {flips}.")
+    differences = scores - others
+    interval = bootstrap_interval(
+        differences, level=level, resamples=resamples, seed=seed, method="bca"
+    )
+    p_value = _sign_flip_p_value(differences, flips, seed)
+    return PairedComparison(float(differences.mean()), interval, p_value, len(differences))
 
 
 def standard_error(samples: Any) -> float:
@@ -170,6 +306,40 @@ def _rows(samples: Any) -> FloatArray:
     if rows.ndim == 0 or len(rows) < 2:
         raise ValueError("A bootstrap needs at least two samples.")
     return rows
+
+
+def _row_means(values: FloatArray) -> FloatArray:
+    return np.asarray(values.reshape(len(values), -1).mean(axis=1))
+
+
+def _resampled_values(values: Any, level: float) -> FloatArray:
+    resampled = finite_array(values, "The resampled values", ndim=1)
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"The level of an interval lies between 0 and 1, not at {level}.")
+    if len(resampled) < 2:
+        raise ValueError("An interval needs at least two resamples.")
+    return resampled
+
+
+def _sign_flip_p_value(differences: FloatArray, flips: int, seed: int) -> float:
+    size = len(differences)
+    observed = abs(differences.sum()) - _ROUNDING * np.abs(differences).sum()
+    every_way = size <= np.log2(flips)
+    count = 2**size if every_way else flips
+    # The bootstrap seeds its generator by ``seed`` alone; this one shall not repeat its draws.
+    generator = np.random.default_rng([seed, 1])
+    block = max(1, _COUNTS_AT_ONCE // size)
+    as_large = 0
+    for start in range(0, count, block):
+        ways = np.arange(start, min(start + block, count))
+        if every_way:
+            flipped = (ways[:, None] >> np.arange(size)) & 1
+        else:
+            flipped = generator.integers(0, 2, (len(ways), size), dtype=np.int8)
+        # Flipping the signs of some takes them away twice.
+        sums = differences.sum() - 2.0 * (flipped.astype(np.float64) @ differences)
+        as_large += int((np.abs(sums) >= observed).sum())
+    return as_large / count if every_way else (as_large + 1) / (count + 1)
 
 
 def _resampled(size: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
