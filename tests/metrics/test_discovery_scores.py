@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
+from bench.verify import Case, load_case_modules, run_case
 from metrics.discovery import discovery_intervals, discovery_scores, scores_from_changes
 
 GOLDEN = Path(__file__).parents[1] / "data" / "metrics"
@@ -37,6 +38,12 @@ def test_edge_cases(name):
     assert scores.s_disen == pytest.approx(EDGES_EXPECTED[f"{name}.s_disen"].item(), abs=1e-12)
     assert scores.n_discov == EDGES_EXPECTED[f"{name}.n_discov"].item()
     np.testing.assert_allclose(scores.matrix, EDGES_EXPECTED[f"{name}.matrix"], rtol=1e-12)
+
+
+def test_golden_edges():
+    load_case_modules()
+    outcome = run_case(Case(GOLDEN / "contrafeat_edge"))
+    assert outcome.status == "passed", outcome.message
 
 
 def _outputs(seed: int, directions: int, samples: int, attributes: int) -> tuple[np.ndarray, ...]:
