@@ -33,6 +33,9 @@ CASE_MODULES = (
     "bench.verify.contrafeat",
     "bench.verify.directions",
     "bench.verify.distributions",
+    "bench.verify.classification",
+    "bench.verify.perceptual",
+    "bench.verify.discovery",
 )
 
 Got = Mapping[str, Tensor | NDArray[Any] | float]
