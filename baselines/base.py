@@ -233,7 +233,14 @@ class Method(nn.Module):
 
 
 class Discoverer(Method):
-    """Finds directions in a generator's W+ space (track ``discovery``)."""
+    """Finds directions in a generator's W+ space (track ``discovery``).
+
+    Two methods without arguments are drawn where a class has them: ``attention()``, (K, L), how
+    much of each direction each layer gets, and ``prototypes()``, (K, 3, H, W) in [-1, 1] or None.
+
+    Attributes:
+        num_directions: How many directions K there are.
+    """
 
     track: ClassVar[str] = "discovery"
     num_directions: int

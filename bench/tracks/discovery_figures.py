@@ -6,6 +6,7 @@ layers that its directions attend to and its prototypes.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,8 +28,7 @@ class Subject:
     """What the figures show.
 
     Attributes:
-        method: Its directions are drawn, and, if it has methods of these names, its
-            ``attention()``, (K, L), and ``prototypes()``, (K, 3, H, W) in [-1, 1] or None.
+        method: Its directions are drawn, and what it has to show (see ``Discoverer``).
         generator: Makes the images.
         codes: (N, L, D); the first is the one that the traversals edit.
         changes: (K, A), how much each direction changes each attribute, >= 0.
@@ -153,5 +153,8 @@ def _draw_prototypes(subject: Subject, prototypes: Tensor, path: Path) -> None:
 def _of(method: Discoverer, name: str) -> Tensor | None:
     """What the discoverer's method of that name gives; None if it has no such method."""
     found = getattr(method, name, None)
-    value = found() if callable(found) else None
+    # Not whatever can be called: a network of that name is the method's own affair.
+    if not inspect.ismethod(found) or inspect.signature(found).parameters:
+        return None
+    value = found()
     return value.detach() if isinstance(value, Tensor) else None

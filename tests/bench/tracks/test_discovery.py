@@ -7,6 +7,7 @@ from PIL import Image
 from baselines.base import Method
 from baselines.nets.stylegan2 import Generator
 from bench.errors import BenchError, Diverged
+from bench.tracks import discovery_figures
 from bench.tracks.discovery import DiscoveryTrack
 from tests.bench.tracks import toy
 
@@ -121,6 +122,14 @@ def test_figures_are_written_and_show_what_the_method_has(tmp_path):
             assert min(picture.size) > 100
             assert len(colours) > 5
     assert reports[-1] == ("scoring directions", 4, 4)
+
+
+def test_a_network_named_like_a_figure_is_left_alone():
+    method = toy.FixedDirections(MIXED)
+    method.attention = torch.nn.Linear(4, 4)
+    assert discovery_figures._of(method, "attention") is None
+    assert discovery_figures._of(method, "prototypes") is None
+    assert discovery_figures._of(toy.AttentiveDirections(MIXED), "attention").shape == (4, 2)
 
 
 def test_what_cannot_be_evaluated_is_named(tmp_path):
