@@ -69,9 +69,9 @@ class ContraFeatConfig(MethodConfig):
         codes_per_step: How many of them at a time.
         direction_norm: ``rms`` gives directions the length sqrt(D), as released; the paper says
             only "a constant length": ``unit`` is 1. The edit range then means sqrt(D) times less.
-        attention: ``learned`` (equation 1); ``uniform`` gives every layer 1 / L, as the release
-            does without attention; ``ones`` gives it 1.
-        attention_layers: Attend to the first so many layers only; all by default.
+        attention: ``learned`` (equation 1); ``uniform`` gives every layer 1 / attention_layers, as
+            the release does without attention; ``ones`` gives it 1.
+        attention_layers: Learned attention goes to the first so many layers only; all L by default.
         attention_kernel: Size of the Gaussian kernel along the layers.
         attention_sigma: Its standard deviation.
         attention_padding: ``reflect`` as released changes a direction's total weight; the paper
@@ -108,8 +108,8 @@ class ContraFeatConfig(MethodConfig):
     codes_per_step: int = Field(10_000, ge=1)
     direction_norm: DirectionNorm = "rms"
     attention: Literal["learned", "uniform", "ones"] = "learned"
-    attention_layers: int | None = None
-    attention_kernel: int = 3
+    attention_layers: int | None = Field(None, ge=1)
+    attention_kernel: int = Field(3, ge=1)
     attention_sigma: float = Field(1.0, gt=0)
     attention_padding: Padding = "reflect"
     focus: Focus = "l2"

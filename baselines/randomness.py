@@ -93,7 +93,8 @@ def _table(seed: int, start: int, count: int, dim: int) -> NDArray[np.float64]:
 class Draws:
     """The random numbers of one training step or one evaluation batch.
 
-    Row ``i`` of ``normal`` and its siblings belongs to sample ``start + i`` of the whole run.
+    Row ``i`` of ``normal`` and its siblings belongs to sample ``start + i`` of the whole run, so a
+    purpose has to ask for the same ``count`` at every step: otherwise rows come twice.
     """
 
     def __init__(
