@@ -46,25 +46,28 @@ def command(
     A run that was interrupted goes on where it stopped; a finished one is only read. Exits 2 on
     wrong input, 3 if training diverged, 1 on a fault, whose traceback is in the run's log.
     """
-    from accelerate import PartialState
-
     from bench.run import RunOptions
     from bench.sweep import execute_all, exit_code
 
     specs = specs_from(options)
-    if specs[0].preset == "paper":
-        _say_what_it_costs(specs, options["out"])
+    say_what_paper_costs(specs, options["out"])
     how = RunOptions(options["out"], device, force, track_with)
     outcomes = list(execute_all(specs, how))
     if len(outcomes) == 1 and outcomes[0].error:
         raise outcomes[0].error
-    if PartialState().is_main_process:
-        print_outcomes(outcomes, options["out"], as_json)
+    print_outcomes(outcomes, options["out"], as_json)
     ctx.exit(exit_code(outcomes))
 
 
 def print_outcomes(outcomes: list[Outcome], root: Path, as_json: bool) -> None:
-    """The table of the results on stdout; what went wrong, and where runs lie, on stderr."""
+    """The table of the results on stdout; what went wrong, and where runs lie, on stderr.
+
+    Of several processes that train together, one prints.
+    """
+    from accelerate import PartialState
+
+    if not PartialState().is_main_process:
+        return
     for outcome in outcomes:
         if outcome.error:
             click.echo(f"Error: {outcome.spec}: {outcome.error}", err=True)
@@ -81,18 +84,14 @@ def print_outcomes(outcomes: list[Outcome], root: Path, as_json: bool) -> None:
                 click.echo(f"{root / outcome.spec.folder}", err=True)
 
 
-def _print_table(results: list[Result]) -> None:
-    from leaderboard.export import to_markdown
-    from leaderboard.table import build_tables
-
-    click.echo(to_markdown(build_tables(results)), nl=False)
-
-
-def _say_what_it_costs(specs: list[RunSpec], root: Path) -> None:
+def say_what_paper_costs(specs: list[RunSpec], root: Path) -> None:
+    """Steps and expected time of each run with the preset ``paper``, on stderr."""
     from bench.cli.plan import duration
     from bench.plan import plan
 
     for spec in specs:
+        if spec.preset != "paper":
+            continue
         found = plan(spec, root)
         steps = "an unknown number of" if found.steps is None else f"{found.steps:,}"
         click.echo(
@@ -100,3 +99,10 @@ def _say_what_it_costs(specs: list[RunSpec], root: Path) -> None:
             f"({found.basis}). It is meant for a GPU.",
             err=True,
         )
+
+
+def _print_table(results: list[Result]) -> None:
+    from leaderboard.export import to_markdown
+    from leaderboard.table import build_tables
+
+    click.echo(to_markdown(build_tables(results)), nl=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bench.cli.options import RUNS
-from bench.cli.run import print_outcomes
+from bench.cli.run import print_outcomes, say_what_paper_costs
 
 
 @click.command(
@@ -57,6 +57,7 @@ def command(
     from bench.sweep import execute_all, exit_code, read_table
 
     specs = read_table(table)
+    say_what_paper_costs(specs, out)
     outcomes = []
     for number, outcome in enumerate(execute_all(specs, RunOptions(out, device, force), jobs), 1):
         ended = outcome.result.status if outcome.result else "not done"
