@@ -125,8 +125,6 @@ def _device() -> Check:
             torch.ones(2, device="cuda").sum().item()
             names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
             return f"cuda: {', '.join(names)} (CUDA {torch.version.cuda})"
-        if torch.backends.mps.is_available():
-            return "mps"
         return f"cpu: {os.cpu_count()} cores, {torch.get_num_threads()} threads"
 
     return _attempt("core", "device", describe, "the CPU still works: give --device cpu")

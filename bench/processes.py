@@ -29,8 +29,11 @@ def process_state(device: str | None) -> PartialState:
 
 
 def on_cpu(device: str | None) -> bool:
-    """Whether to work on the CPU; Accelerate joins processes there only when it is told so."""
-    return device == "cpu" or not torch.accelerator.is_available()
+    """Whether to work on the CPU; Accelerate joins processes there only when it is told so.
+
+    Accelerators without CUDA are passed over: Apple's, for one, has no float64.
+    """
+    return device == "cpu" or not torch.cuda.is_available()
 
 
 def average_gradients(optimizer: torch.optim.Optimizer, accelerator: Accelerator) -> None:
