@@ -82,7 +82,7 @@ class Result(_Record):
     seed: NonNegativeInt
     """The run's root seed."""
     overrides: dict[str, JsonValue] = {}
-    """What `--set` changed of the method's configuration."""
+    """What sets the run apart from the plain one of its preset: `--set`, `--generator` ..."""
     spec_hash: Name
     """Hash of the run's specification."""
     status: Status

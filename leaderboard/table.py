@@ -60,7 +60,7 @@ class Row:
 
     Attributes:
         method: Its name.
-        overrides: What was changed of its configuration, as ``key=value, ...``; may be empty.
+        overrides: What sets its runs apart from the preset's, as ``key=value, ...``; may be empty.
         seeds: The seeds of all its runs, completed or not.
         status: How the runs ended, such as ``completed`` or ``2 completed, 1 diverged``.
         cells: By metric; None where it does not apply, left out where no completed run has it.

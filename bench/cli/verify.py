@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 @click.command(
     epilog="""\b
 Examples:
-  bench verify ../shared/fixtures/discovery
-  bench verify tests/data --json
+  bench verify tests/data
+  bench verify tests/data/discovery --json
 """
 )
 @click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))

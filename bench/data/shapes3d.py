@@ -26,7 +26,6 @@ from bench.data.shapes3d_scene import trace
 FACTORS = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
 FACTOR_SIZES = (10, 10, 10, 8, 4, 15)
 SCALES = tuple(0.75 + 0.5 * step / 7 for step in range(8))
-SHAPES = ("cube", "cylinder", "sphere", "capsule")
 ORIENTATIONS = tuple(-30 + 60 * step / 14 for step in range(15))  # degrees
 SKY = (153 / 255, 226 / 255, 249 / 255)
 
