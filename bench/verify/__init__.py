@@ -33,6 +33,7 @@ CASE_MODULES = (
     "bench.verify.contrafeat",
     "bench.verify.directions",
     "bench.verify.distributions",
+    "bench.verify.disentanglement",
     "bench.verify.classification",
     "bench.verify.perceptual",
     "bench.verify.discovery",
