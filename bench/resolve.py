@@ -6,12 +6,14 @@ the top, those of the track under ``track`` and those of the dataset under ``dat
 
 from __future__ import annotations
 
+import inspect
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, PositiveInt, TypeAdapter, ValidationError
 
 from baselines.base import Method
 from bench.catalog import lookup
@@ -48,9 +50,22 @@ class RunRequest:
     predictor: str | None = None
     extractor: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    limit: int | None = None
+    limit: PositiveInt | None = None
     precision: str = "float32"
     data: Path | None = None
+
+    @classmethod
+    def checked(cls, fields: Mapping[str, Any]) -> RunRequest:
+        """A request of values from a config file or a command line.
+
+        Raises:
+            BenchError: A value is of a wrong type or out of range; the message names its field.
+        """
+        try:
+            return TypeAdapter(cls).validate_python(dict(fields))
+        except ValidationError as error:
+            reason = describe_errors(list(error.errors()))
+            raise BenchError(f"The run asked for is wrong: {reason}.") from error
 
 
 def resolve(request: RunRequest, seed: int) -> RunSpec:
@@ -67,7 +82,10 @@ def resolve(request: RunRequest, seed: int) -> RunSpec:
     method = load_method(method_entry.name)
     track = load_track(method.track)
     _check_word("precision", request.precision, get_args(Precision))
+    overrides = _changes(request)
     contents = {}
+    if method_entry.name == method_entry.target and (file := inspect.getsourcefile(method)):
+        contents["method file"] = sha256_of(Path(file))
     if request.data is not None:
         dataset = open_dataset(dataset_entry.name, request.data, dataset_options)
         contents["data"] = dataset.fingerprint()
@@ -91,7 +109,7 @@ def resolve(request: RunRequest, seed: int) -> RunSpec:
             request.limit,
         ),
         dataset_options=dataset_options,
-        overrides=_changes(request),
+        overrides=overrides,
         limit=request.limit,
         precision=request.precision,  # type: ignore[arg-type]  # checked above
         data=str(request.data.resolve()) if request.data else None,
@@ -173,7 +191,11 @@ def _weights(kind: str, asked: str | None, contents: dict[str, str]) -> str | No
 
 
 def _changes(request: RunRequest) -> dict[str, Any]:
-    """What sets the run apart from the plain one of its preset, as it was typed."""
+    """What sets the run apart from the plain one of its preset, as it was typed.
+
+    Raises:
+        BenchError: A value cannot be kept in a record, such as infinity or a date.
+    """
     changes = _flat(request.settings)
     for name in ("generator", "predictor", "extractor", "limit"):
         asked = getattr(request, name)
@@ -181,6 +203,14 @@ def _changes(request: RunRequest) -> dict[str, Any]:
             changes[name] = Path(asked).name if name in ("generator", "predictor") else asked
     if request.precision != RunRequest.precision:
         changes["precision"] = request.precision
+    for name, value in changes.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise BenchError(
+                f"{name} = {value} cannot be kept in a record; give finite numbers, texts, true or "
+                "false, or lists of them."
+            ) from error
     return changes
 
 

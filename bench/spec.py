@@ -46,7 +46,8 @@ class RunSpec(BaseModel):
         limit: At most so many images of the dataset and samples of the evaluation, or None.
         precision: Arithmetic of the training.
         data: Where the dataset lies, if that was said.
-        contents: Hashes of what was given by path, which stand for it in the spec's hash.
+        contents: Hashes of what was given by path, which stand for it in the spec's hash;
+            ``method file`` is that of the code of a method outside the catalog.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -87,7 +87,7 @@ def read_table(path: Path) -> list[RunSpec]:
     content = read_toml(path)
     check_keys(content, ["grid"], f"key in {path}")
     grids = content.get("grid")
-    if not isinstance(grids, list) or not grids:
+    if not isinstance(grids, list) or not grids or not all(isinstance(one, dict) for one in grids):
         raise BenchError(f"{path} has no [[grid]]; it needs one with methods and datasets.")
     specs = [spec for grid in grids for spec in _grid(grid, path).specs()]
     return list({spec.hash: spec for spec in specs}.values())

@@ -99,7 +99,10 @@ def specs_from(options: Mapping[str, Any]) -> list[RunSpec]:
 
     config = read_toml(options["config"]) if options["config"] else {}
     check_keys(config, [*_IN_CONFIG, "set"], f"option in {options['config']}")
-    settings = merged(config.pop("set", {}), parse_assignments(options["settings"]))
+    changes = config.pop("set", {})
+    if not isinstance(changes, dict):
+        raise BenchError(f"set in {options['config']} has to be a table of settings.")
+    settings = merged(changes, parse_assignments(options["settings"]))
     if options["on_bad_image"]:
         settings = merged(settings, {"dataset": {"on_bad_image": options["on_bad_image"]}})
     given = {name: options[name] for name in _IN_CONFIG if options[name] is not None}
@@ -107,8 +110,6 @@ def specs_from(options: Mapping[str, Any]) -> list[RunSpec]:
     for name in ("method", "dataset"):
         if name not in chosen:
             raise BenchError(f"--{name} is missing; `bench list {name}s` shows what there is.")
-    if "data" in chosen:
-        chosen["data"] = Path(chosen["data"])
     seeds = parse_seeds(str(chosen.pop("seeds", 0)))
-    first = resolve(RunRequest(**chosen, settings=settings), seeds[0])
+    first = resolve(RunRequest.checked({**chosen, "settings": settings}), seeds[0])
     return [first.model_copy(update={"seed": seed}) for seed in seeds]

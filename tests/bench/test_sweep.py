@@ -61,6 +61,7 @@ def test_the_main_table_names_what_exists() -> None:
     [
         ("", "has no"),
         ("[[gird]]\n", "did you mean grid"),
+        ("grid = [1]\n", "has no"),
         ("[[grid]]\nmethods = []\ndatasets = ['shapes3d']\n", "methods: List should have"),
         ("[[grid]]\nmethods = 'sefa'\ndatasets = ['shapes3d']\n", "methods: Input should be"),
         ("[[grid]]\nmethod = ['sefa']\n", "did you mean methods"),

@@ -73,8 +73,16 @@ def test_a_config_file_says_the_same_and_the_command_line_wins(tmp_path: Path) -
     assert plan["spec"]["preset"] == "paper"
     assert plan["steps"] == 7
     assert plan["spec"]["track_options"] == {"samples": 3}
-    config.write_text("metod = 'sefa'\n")
-    assert "did you mean method" in bench("run", "--config", config).stderr
+    for text, message in (
+        ("metod = 'sefa'", "did you mean method"),
+        ("method = 3\ndataset = 'shapes3d'", "method: Input should be a valid string"),
+        ("method = 'sefa'\ndataset = 'shapes3d'\nlimit = 0", "limit: Input should be greater"),
+        ("set = 3", "has to be a table"),
+    ):
+        config.write_text(text)
+        wrong = bench("run", "--config", config)
+        assert wrong.exit_code == 2
+        assert message in wrong.stderr
 
 
 def test_a_plan_reads_well_and_starts_nothing(tmp_path: Path) -> None:
@@ -87,10 +95,16 @@ def test_a_plan_reads_well_and_starts_nothing(tmp_path: Path) -> None:
 
 def test_the_paper_preset_says_what_it_costs(tmp_path: Path) -> None:
     paper = (*TOY, "--preset", "paper", "--set", "steps=3", "--device", "cpu")
-    done = bench("run", *paper, "--out", tmp_path)
-    assert done.exit_code == 0
-    assert "takes 3 training steps; expected time: unknown" in done.stderr
-    assert "meant for a GPU" in done.stderr
+    table = tmp_path / "toys.toml"
+    table.write_text(
+        f'[[grid]]\nmethods = ["{TOY[1]}"]\ndatasets = ["{TOY[3]}"]\n'
+        'presets = ["paper", "smoke"]\nset = { steps = 3 }\n'
+    )
+    for command in (("run", *paper), ("sweep", table, "--device", "cpu")):
+        done = bench(*command, "--out", tmp_path / command[0])
+        assert done.exit_code == 0
+        assert done.stderr.count("takes 3 training steps; expected time: unknown") == 1
+        assert done.stderr.count("meant for a GPU") == 1
 
 
 def test_a_sweep_ends_with_one_table_and_can_be_called_again(tmp_path: Path) -> None:
