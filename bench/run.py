@@ -34,6 +34,8 @@ from bench.tracks import Evaluation, EvaluationContext, ProgressCallback, Track
 from bench.trainer import TrainingOptions, TrainingSummary, train
 from leaderboard.schema import Result, Status
 
+_NOTHING = Evaluation([], {}, [])
+
 
 class RunFailed(BenchError):
     """A run ended by a fault of the program or of a method; the log has the traceback."""
@@ -99,6 +101,7 @@ def _attempt(spec: RunSpec, options: RunOptions, run: RunDirectory, state: Parti
     walk = _Walk(spec, options, run, state)
     try:
         walk.go()
+        return walk.result("completed")
     except Diverged as error:
         return walk.result("diverged", str(error))
     except BenchError:
@@ -106,8 +109,9 @@ def _attempt(spec: RunSpec, options: RunOptions, run: RunDirectory, state: Parti
     except Exception as error:
         # Where every fault ends up: kept in the log, recorded, and told in one sentence.
         run.log("error", traceback=traceback.format_exc())
-        return walk.result("failed", f"{type(error).__name__}: {error}")
-    return walk.result("completed")
+        walk.evaluation = _NOTHING  # it may be what cannot be recorded
+        reason = " ".join(str(error).split())
+        return walk.result("failed", f"{type(error).__name__}: {reason}")
 
 
 class _Walk:
@@ -118,8 +122,8 @@ class _Walk:
     ) -> None:
         self.spec, self.options, self.run, self.state = spec, options, run, state
         self.method: Method | None = None
-        self.training = TrainingSummary(0, 0.0)
-        self.evaluation = Evaluation([], {}, [])
+        self.training: TrainingSummary | None = None
+        self.evaluation = _NOTHING
         self.evaluation_seconds = 0.0
         self.provenance: dict[str, Any] = {}
 
@@ -158,6 +162,7 @@ class _Walk:
         """What the run has come to."""
         spec = self.spec
         parameters = self.method.parameters() if self.method else ()
+        training = self.training or self._logged_training()
         return Result(
             method=spec.method,
             track=spec.track,
@@ -170,8 +175,8 @@ class _Walk:
             message=message,
             metrics=tuple(self.evaluation.metrics),
             protocol=self.evaluation.protocol,
-            steps=self.training.steps or self._logged_steps(),
-            seconds=round(self.training.seconds + self.evaluation_seconds, 3),
+            steps=training.steps,
+            seconds=round(training.seconds + self.evaluation_seconds, 3),
             parameters=sum(p.numel() for p in parameters if p.requires_grad),
             provenance=self.provenance,
             figures=tuple(self.evaluation.figures),
@@ -196,10 +201,12 @@ class _Walk:
         if self.state.is_main_process:
             self.run.check_provenance(self.provenance)
 
-    def _logged_steps(self) -> int:
+    def _logged_training(self) -> TrainingSummary:
         """How far a training came that did not end."""
         records = read_json_lines(self.run.path / "log.jsonl")
-        return max((record.get("total", 0) for record in records), default=0)
+        steps = max((record.get("total", 0) for record in records), default=0)
+        seconds = max((record.get("seconds", 0.0) for record in records), default=0.0)
+        return TrainingSummary(steps, seconds)
 
     @contextmanager
     def _figures(self) -> Iterator[Path]:

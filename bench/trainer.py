@@ -192,7 +192,12 @@ class _Loop:
                 )
         self.recent.clear()
         if self.accelerator.is_main_process:
-            record = {"stage": stage.name, "step": self.position.step, "total": self.position.total}
+            record = {
+                "stage": stage.name,
+                "step": self.position.step,
+                "total": self.position.total,
+                "seconds": round(self.position.seconds, 3),
+            }
             append_json(self.folder / "log.jsonl", {**record, **means})
             self.accelerator.log(means, step=self.position.total)
         return " ".join(f"{name} {value:.3g}" for name, value in means.items())

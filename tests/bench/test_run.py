@@ -95,6 +95,14 @@ def test_a_fault_is_one_sentence_and_its_traceback_is_in_the_log(
     assert execute(run, options(tmp_path)).status == "completed"
 
 
+def test_an_evaluation_that_no_record_can_hold_is_a_fault(tmp_path: Path) -> None:
+    run = resolve(replace(TOY, method="toy_parts:UnspeakableMethod"), 0)
+    with pytest.raises(RunFailed, match=r"ValidationError.*finite number"):
+        execute(run, options(tmp_path))
+    record = json.loads((tmp_path / run.folder / "result.json").read_text())
+    assert (record["status"], record["steps"], record["protocol"]) == ("failed", 5, {})
+
+
 def test_a_locked_run_names_the_process_that_works_on_it(tmp_path: Path) -> None:
     with (
         RunDirectory(tmp_path, spec()).lock(),
@@ -135,6 +143,7 @@ def test_a_limit_bounds_images_and_samples(tmp_path: Path) -> None:
         (replace(TOY, settings={"steps": 0}), "steps: Input should be greater than or equal"),
         (replace(TOY, settings={"track": {"sample": 3}}), "did you mean samples"),
         (replace(TOY, settings={"track": 3}), "needs a key"),
+        (replace(TOY, settings={"rate": float("inf")}), "rate = inf cannot be kept"),
         (replace(TOY, preset="smal"), "did you mean small"),
         (replace(TOY, precision="float"), "did you mean float32"),
         (replace(TOY, generator="nowhere.pkl"), "no file nowhere.pkl"),
@@ -184,6 +193,20 @@ def test_names_follow_from_the_dataset_and_the_track() -> None:
     assert resolve(typed_out, 0).hash == run.hash
     with pytest.raises(UnknownName):
         resolve(RunRequest("contrafeat", "shapes4d"), 0)
+
+
+def test_the_code_of_a_method_outside_the_catalog_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    hashes = []
+    for remark in ("one", "one", "another"):
+        text = f"from toy_parts import ToyMethod as Toy  # {remark}\nclass Mine(Toy): pass\n"
+        (tmp_path / "my_toy.py").write_text(text)
+        sys.modules.pop("my_toy", None)
+        hashes.append(resolve(replace(TOY, method="my_toy:Mine"), 0).hash)
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert "method file" not in resolve(RunRequest("sefa", "shapes3d", "smoke"), 0).contents
 
 
 def test_a_generator_file_counts_by_its_contents(tmp_path: Path) -> None:

@@ -118,5 +118,14 @@ class DemandingMethod(ToyMethod):
     track: ClassVar[str] = "toy_parts:DemandingTrack"
 
 
+class UnspeakableTrack(ToyTrack):
+    def evaluate(self, method: Method, context: EvaluationContext) -> Evaluation:
+        return Evaluation([], {"images": float("nan")}, [])
+
+
+class UnspeakableMethod(ToyMethod):
+    track: ClassVar[str] = "toy_parts:UnspeakableTrack"
+
+
 class NoRepresenter(Method):
     track: ClassVar[str] = "toy_parts:ToyTrack"
