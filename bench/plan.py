@@ -96,8 +96,8 @@ def plan(spec: RunSpec, root: Path) -> Plan:
 
 def _needs(spec: RunSpec) -> Iterator[Need]:
     """Entries of the table of downloads that the run names, the method's own extractor included."""
-    own = spec.config.get("extractor")
-    names = {spec.dataset, spec.generator, spec.predictor, spec.extractor, own}
+    names = {spec.dataset, spec.generator, spec.predictor, spec.extractor}
+    names.add(str(spec.config.get("extractor")))
     if spec.data is not None:
         names.discard(spec.dataset)
     for entry in downloads():
