@@ -10,6 +10,7 @@ names through entry points in the groups ``bench.methods``, ``bench.datasets``,
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 import tomllib
 import warnings
@@ -86,7 +87,7 @@ def lookup(kind: str, name: str) -> Entry:
     for entry in known:
         if name == entry.name or name in entry.aliases:
             return entry
-    if ":" in name:
+    if _is_path(name):
         return Entry(name, name)
     names = [name for entry in known for name in (entry.name, *entry.aliases)]
     raise UnknownName(kind.removesuffix("s"), name, names, f"`bench list {kind}` shows them all.")
@@ -150,10 +151,15 @@ def _plugins(kind: str) -> tuple[Entry, ...]:
 
 def _fault(target: str) -> str:
     """What is wrong with a plugin's target, as far as it shows without importing it."""
-    module, _, path = target.partition(":")
-    parts = (*module.split("."), *path.split("."))
-    if not all(part.isidentifier() for part in parts):
+    if not _is_path(target):
         return f"{target!r} is not of the form package.module:object"
-    if importlib.util.find_spec(parts[0]) is None:
-        return f"there is no module {parts[0]!r}"
+    package = re.split("[.:]", target)[0]
+    if importlib.util.find_spec(package) is None:
+        return f"there is no module {package!r}"
     return ""
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name is of the form ``package.module:object``; names may hold a colon too."""
+    module, _, path = name.partition(":")
+    return all(part.isidentifier() for part in (*module.split("."), *path.split(".")))

@@ -54,6 +54,8 @@ def test_an_alias_leads_to_the_same_entry() -> None:
 def test_wrong_names_are_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownName, match=r"no method 'contrafet'; did you mean contrafeat"):
         lookup("methods", "contrafet")
+    with pytest.raises(UnknownName, match="did you mean efficientnet-lite0"):
+        lookup("extractors", "efficientnet-lite1:fast")  # a name's own colon makes it no path
     with pytest.raises(UnknownName, match="did you mean methods"):
         entries("method")
 
