@@ -44,8 +44,10 @@ def test_a_method_outside_the_repository_runs(tmp_path: Path) -> None:
     (tmp_path / "my_module.py").write_text(code_block("CONTRIBUTING.md"), "utf-8")
     command = re.search(r"^bench run .*my_module.*$", code_block("CONTRIBUTING.md", "sh"), re.M)
     assert command is not None
-    call = [sys.executable, "-c", "from bench.cli import main; main()", *command[0].split()[1:]]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    # With -P, the current folder is on no path, as for the installed program.
+    program = [sys.executable, "-P", "-c", "from bench.cli import main; main()"]
+    call = [*program, *command[0].split()[1:]]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*call, "--json"],
         cwd=tmp_path,
