@@ -30,6 +30,7 @@ _CORE = {
     "pillow": "PIL.Image",
     "pooch": "pooch",
     "pydantic": "pydantic",
+    "requests": "requests",
     "rich": "rich",
     "safetensors": "safetensors.torch",
     "scikit-learn": "sklearn.decomposition",
