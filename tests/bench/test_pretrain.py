@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from baselines.base import Attributes, TrainingData
+from baselines.base import Attributes, Stage, TrainingData
 from baselines.stylegan2 import StyleGAN2
 from bench.data.base import Dataset
 from bench.errors import BenchError
 from bench.files import sha256_of
 from bench.generators import load_generator
 from bench.pretrain import pretrain
-from bench.trainer import TrainingOptions
+from bench.trainer import TrainingOptions, train
 
 QUIET = TrainingOptions(device="cpu", quiet=True)
 
@@ -60,6 +61,27 @@ def test_a_size_that_stylegan2_does_not_make_is_one_sentence(tmp_path: Path) -> 
     with pytest.raises(BenchError, match="48 is no power of two"):
         pretrain(dataset, tmp_path, preset="smoke", options=QUIET)
     assert not (tmp_path / "settings.json").exists()
+
+
+def test_the_rate_falls_in_the_last_part_of_a_training_only(tmp_path: Path) -> None:
+    rates: list[float] = []
+
+    class Recorded(StyleGAN2):
+        def stages(self, data: TrainingData) -> Iterator[Stage]:
+            for stage in super().stages(data):
+                optimizer = stage.optimizers["discriminator"]
+                optimizer.register_step_pre_hook(
+                    lambda one, *_: rates.append(one.param_groups[0]["lr"])
+                )
+                yield stage
+
+    data = TrainingData(Stripes(), Stripes.attributes, Stripes.size, Stripes.channels)
+    settings = {"images": 64, "decay_share": 0.5, "r1_gamma": 0.0, "r1_interval": 1}
+    method = Recorded(Recorded.configure("smoke", settings), data)  # type: ignore[arg-type]
+    train(method, data, seed=0, folder=tmp_path, options=QUIET)
+    whole = 0.0025 / 2  # the correction for a regulariser in every step
+    expected = [1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+    assert rates == pytest.approx([whole * share for share in expected])
 
 
 def test_a_look_for_collapse_changes_nothing() -> None:
