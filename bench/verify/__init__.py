@@ -37,6 +37,8 @@ CASE_MODULES = (
     "bench.verify.classification",
     "bench.verify.perceptual",
     "bench.verify.discovery",
+    "bench.verify.hashes",
+    "bench.verify.chamfer",
 )
 
 Got = Mapping[str, Tensor | NDArray[Any] | float]
