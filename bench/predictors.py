@@ -84,7 +84,7 @@ def load_predictor(name_or_path: str | Path, device: str = "cpu") -> Predictor:
         MissingFile: The file is not there.
         Refused: The file is no predictor of this suite.
     """
-    path = _path(name_or_path)
+    path = predictor_path(name_or_path)
     if not path.is_file():
         raise MissingFile(
             f"The predictor {path} is not there: give the path of one, or make it with "
@@ -117,6 +117,23 @@ def predictor_file(name: str) -> str:
     return f"{name}-predictor.safetensors"
 
 
+def predictor_path(name_or_path: str | Path) -> Path:
+    """Where a predictor's file has to be, given its name or itself.
+
+    Names mean the shipped file first, so that a score's predictor is the same everywhere.
+
+    Raises:
+        UnknownName: There is no predictor of that name.
+    """
+    if isinstance(name_or_path, Path) or name_or_path.endswith(".safetensors"):
+        return Path(name_or_path)
+    file = predictor_file(name_or_path)
+    for path in (_SHIPPED / file, weights_folder() / file):
+        if path.is_file():
+            return path
+    return _SHIPPED / predictor_file(catalog.lookup("predictors", name_or_path).name)
+
+
 class _Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -145,14 +162,3 @@ def _stages() -> list[nn.Module]:
         ]
         inputs = channels
     return modules
-
-
-def _path(name_or_path: str | Path) -> Path:
-    """Names mean the shipped file first, so that a score's predictor is the same everywhere."""
-    if isinstance(name_or_path, Path) or name_or_path.endswith(".safetensors"):
-        return Path(name_or_path)
-    file = predictor_file(name_or_path)
-    for path in (_SHIPPED / file, weights_folder() / file):
-        if path.is_file():
-            return path
-    return _SHIPPED / predictor_file(catalog.lookup("predictors", name_or_path).name)

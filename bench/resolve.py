@@ -16,14 +16,17 @@ from typing import Any, get_args
 from pydantic import BaseModel, PositiveInt, TypeAdapter, ValidationError
 
 from baselines.base import Method
-from bench.catalog import lookup
+from bench.catalog import Entry, lookup
 from bench.errors import BenchError, MissingFile, UnknownName
 from bench.files import sha256_of
-from bench.generators import CHECKPOINT_SUFFIXES
+from bench.generators import CHECKPOINT_SUFFIXES, weights_path
 from bench.parts import open_dataset
+from bench.predictors import predictor_path
 from bench.spec import Precision, Preset, RunSpec, check_keys
 from bench.tracks import Track
 from leaderboard.schema import describe_errors
+
+_GENERATORS, _PREDICTORS = "bench.generators:load_generator", "bench.predictors:load_predictor"
 
 
 @dataclass(frozen=True)
@@ -182,12 +185,27 @@ def _weights(kind: str, asked: str | None, contents: dict[str, str]) -> str | No
     if not asked:
         return None
     if not asked.endswith(CHECKPOINT_SUFFIXES):
-        return lookup(f"{kind}s", asked).name
+        entry = lookup(f"{kind}s", asked)
+        if (file := _file_of(entry)) is not None:
+            contents[f"{kind} file"] = sha256_of(file)
+        return entry.name
     path = Path(asked).expanduser().resolve()
     if not path.is_file():
         raise MissingFile(f"There is no file {asked}; give --{kind} a name or a checkpoint.")
     contents[kind] = sha256_of(path)
     return str(path)
+
+
+def _file_of(entry: Entry) -> Path | None:
+    """The weights' file of a name, if it is one of the suite's own and on this machine."""
+    find = {_GENERATORS: weights_path, _PREDICTORS: predictor_path}.get(entry.target)
+    if find is None:
+        return None
+    try:
+        path = find(entry.name)
+    except MissingFile:  # a plan says so; a run will
+        return None
+    return path if path.is_file() else None
 
 
 def _changes(request: RunRequest) -> dict[str, Any]:

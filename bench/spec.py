@@ -1,7 +1,8 @@
 """What a run is: everything that decides its numbers, and the hash that names it.
 
 The hash covers the resolved configuration, not how it was typed: an alias, the default written
-out, or another place of the same data lead to the same run.
+out, or another ``--data`` folder with the same data lead to the same run. Other weights under the
+same name lead to another.
 """
 
 from __future__ import annotations
@@ -46,8 +47,9 @@ class RunSpec(BaseModel):
         limit: At most so many images of the dataset and samples of the evaluation, or None.
         precision: Arithmetic of the training.
         data: Where the dataset lies, if that was said.
-        contents: Hashes of what was given by path, which stand for it in the spec's hash;
-            ``method file`` is that of the code of a method outside the catalog.
+        contents: Hashes of what was given by path, which stand for it in the spec's hash; and of
+            the files behind names: ``generator file``, ``predictor file``, and ``method file``,
+            the code of a method outside the catalog.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -209,6 +209,21 @@ def test_the_code_of_a_method_outside_the_catalog_counts(
     assert "method file" not in resolve(RunRequest("sefa", "shapes3d", "smoke"), 0).contents
 
 
+def test_other_weights_under_a_name_make_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = RunRequest("sefa", "shapes3d", "smoke")
+    before = resolve(request, 0)
+    assert {"generator file", "predictor file"} <= before.contents.keys()
+    (tmp_path / "shapes3d-stylegan2.safetensors").write_bytes(b"trained for longer")
+    monkeypatch.setattr("bench.generators._SHIPPED", tmp_path)
+    after = resolve(request, 0)
+    assert after.generator == before.generator
+    assert after.hash != before.hash
+    (tmp_path / "shapes3d-stylegan2.safetensors").unlink()
+    assert "generator file" not in resolve(request, 0).contents
+
+
 def test_a_generator_file_counts_by_its_contents(tmp_path: Path) -> None:
     hashes = []
     for name, content in (("a.pkl", b"1"), ("b.pkl", b"1"), ("c.pkl", b"2")):
