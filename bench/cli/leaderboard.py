@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Examples:
   bench leaderboard --track discovery --dataset shapes3d
   bench leaderboard --preset small --format csv > scores.csv
+  bench leaderboard --preset small --record leaderboard/records
 """
 )
 @click.option("--track", help="Only this track.")
@@ -37,6 +38,11 @@ Examples:
     help="Markdown, JSON or comma-separated values.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option(
+    "--record",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also keep the records of these runs in a folder, as leaderboard/records does.",
+)
 def command(
     track: str | None,
     dataset: str | None,
@@ -44,6 +50,7 @@ def command(
     runs: Path | None,
     form: str,
     as_json: bool,
+    record: Path | None,
 ) -> None:
     """Print the leaderboard: this folder's runs, committed records and reported numbers.
 
@@ -77,6 +84,8 @@ def command(
             "makes a first row.",
             err=True,
         )
+    if record is not None:
+        _keep(wanted, record)
     write = {"md": export.to_markdown, "json": export.to_json, "csv": export.to_csv}
     click.echo(write["json" if as_json else form](build_tables(wanted, beside)), nl=False)
 
@@ -97,6 +106,22 @@ def measured(runs: Path | None) -> list[Result]:
     if runs is not None and not runs.is_dir():
         raise BenchError(f"There is no folder {runs} to read runs from; name one by --runs.")
     return find_results(*folders)
+
+
+def _keep(results: Iterable[Result], folder: Path) -> None:
+    from bench.errors import BenchError
+    from leaderboard.store import record_path, write_result
+
+    for result in results:
+        path = record_path(folder, result)
+        try:
+            write_result(path, result)
+        except OSError as error:
+            raise BenchError(
+                f"{path} cannot be written ({error.strerror or error}); name another folder by "
+                "--record."
+            ) from error
+        click.echo(f"kept {path}", err=True)
 
 
 def records_folder() -> Path:

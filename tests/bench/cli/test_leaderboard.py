@@ -14,7 +14,7 @@ from bench.cli import leaderboard
 from bench.cli.leaderboard import command
 from bench.errors import BenchError, UnknownName
 from leaderboard.schema import Measurement, Result
-from leaderboard.store import record_path, write_result
+from leaderboard.store import find_results, record_path, write_result
 
 
 def result(method: str, seed: int, score: float, **other: str) -> Result:
@@ -55,6 +55,15 @@ def test_runs_and_records_share_a_table_with_reported_numbers_below() -> None:
     assert "0.25" in table[2]
     assert text.index("| sefa") < text.index("Reported, not measured here")
     assert "smoke" not in text
+
+
+def test_results_can_be_kept_as_records(here: Path) -> None:
+    run("--preset", "small", "--record", "kept")
+    kept = {(one.method, one.seed) for one in find_results(here / "kept")}
+    assert kept == {("contrafeat", 0), ("contrafeat", 1), ("sefa", 0)}
+    (here / "a file").write_text("")
+    with pytest.raises(BenchError, match="cannot be written"):
+        run("--record", "a file/below")
 
 
 def test_formats() -> None:
