@@ -40,6 +40,10 @@ _CORE = {
 _OPTIONAL = {
     "torchvision": ("torchvision.models", "extractors", "extractors alexnet and vgg16"),
     "torch-fidelity": ("torch_fidelity", "extractors", "extractor inception-v3-tf"),
+    "lpips": ("lpips", "metrics", "LPIPS"),
+    "torchmetrics": ("torchmetrics", "metrics", "PSNR and SSIM"),
+    "lightgbm": ("lightgbm", "metrics", "dci:lightgbm"),
+    "openTSNE": ("openTSNE", "metrics", "tsne_chamfer:opentsne"),
     "easypytorch3d": ("pytorch3d.loss", "pytorch3d", "pytorch3d backend of the Chamfer distance"),
     "h5py": ("h5py", "h5", "dataset 3dshapes (shapes3d is rendered)"),
     "tensorboard": ("torch.utils.tensorboard", "track", "TensorBoard logs"),
