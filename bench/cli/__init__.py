@@ -23,6 +23,7 @@ _COMMANDS = {
     "convert": "bench.cli.convert",
     "train-predictor": "bench.cli.train_predictor",
     "pretrain": "bench.cli.pretrain",
+    "score": "bench.cli.score",
     "verify": "bench.cli.verify",
     "doctor": "bench.cli.doctor",
     "cache": "bench.cli.cache",

@@ -1,0 +1,82 @@
+"""What several commands of ``bench score`` ask in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+real_option = click.option(
+    "--real", required=True, type=click.Path(path_type=Path), help="The folder of real images."
+)
+fake_option = click.option(
+    "--fake", required=True, type=click.Path(path_type=Path), help="The folder of generated images."
+)
+device_option = click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), help="Where to compute.  [default: the best]"
+)
+_FEATURE_OPTIONS = (
+    click.option(
+        "--extractor",
+        default="efficientnet-lite0",
+        show_default=True,
+        help="The feature network, of `bench list extractors`.",
+    ),
+    click.option(
+        "--size",
+        type=click.IntRange(min=1),
+        help="Crop images to squares and bring them to so many pixels.  [default: their own size, "
+        "if all have the same]",
+    ),
+    click.option(
+        "--on-bad-image",
+        type=click.Choice(["skip", "fail"]),
+        default="fail",
+        show_default=True,
+        help="What to do with an image file that cannot be read.",
+    ),
+    device_option,
+    click.option(
+        "--batch-size",
+        type=click.IntRange(min=1),
+        default=32,
+        show_default=True,
+        help="Images at a time.",
+    ),
+    click.option(
+        "--compile",
+        "compiled",
+        is_flag=True,
+        help="Compile the network first: worth the wait from some thousand images on.",
+    ),
+)
+
+
+def feature_options(limit: int | None = None) -> Callable[[_F], _F]:
+    """Add the fields of ``bench.score.folders.FeatureOptions``; ``limit`` is a default."""
+    at_most = click.option(
+        "--limit",
+        type=click.IntRange(min=1),
+        default=limit,
+        show_default=limit is not None,
+        help="At most so many images of a folder, evenly spread.",
+    )
+    options = (*_FEATURE_OPTIONS, at_most)
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
+
+
+def seed_option(default: int) -> Callable[[_F], _F]:
+    """Add ``--seed``."""
+    return click.option(
+        "--seed",
+        type=click.IntRange(min=0, max=2**32 - 1),  # numpy's limit
+        default=default,
+        show_default=True,
+        help="Seeds all that is drawn.",
+    )
