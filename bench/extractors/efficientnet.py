@@ -59,6 +59,7 @@ class EfficientNetLite0(Extractor):
     name = "efficientnet-lite0"
     layers = ("stage1", "stage2", "stage3", "stage4", "stage5")
     canonical_size = 224
+    fast_in_parts = True
 
     def __init__(self, weights: Weights | None = None) -> None:
         super().__init__()
@@ -73,23 +74,51 @@ class EfficientNetLite0(Extractor):
 
     def _feature_maps(self, images: Tensor, wanted: set[str]) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
-        features = self.stem(_normalised(images))
+        features = self.stem(self._normalised(images))
         for layer, stage in zip(self.layers, self.stages, strict=False):
             if len(found) == len(wanted):
                 break
             features = stage(features)
             if layer in wanted:
-                found[layer] = features
+                found[layer] = features.float()
         return found
 
-    def _pooled(self, images: Tensor) -> Tensor:
-        features = self.stem(_normalised(resize(images, self.canonical_size)))
+    def _prepare(self, images: Tensor) -> Tensor:
+        return self._normalised(resize(images, self.canonical_size))
+
+    def _embed(self, inputs: Tensor) -> Tensor:
+        features = self.stem(inputs)
         for stage in self.stages:
             features = stage(features)
-        return self.head(features).mean(dim=(2, 3))
+        return self.head(features).mean(dim=(2, 3), dtype=torch.float32)
 
-    def _logits(self, images: Tensor) -> Tensor:
-        return self.classifier(self._pooled(images))
+    def _classify(self, pooled: Tensor) -> Tensor:
+        return self.classifier(pooled)
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        """(x - 127) / 128 of the pixel values x = 127.5 * (images + 1)."""
+        pixels = images * (127.5 / 128.0) + 0.5 / 128.0
+        return pixels.to(self.stem.weight.dtype).contiguous(memory_format=torch.channels_last)
+
+
+class EfficientNetLite0BFloat16(EfficientNetLite0):
+    """EfficientNet-Lite0 whose convolutions compute in bfloat16, an extractor of its own.
+
+    About three times as fast on processors with bfloat16 arithmetic, and on others slower. Its
+    features are about 4 % (root mean square) off those in float32, so distances between features
+    of the two mean nothing, and its own distances go by its own name. The mean over positions
+    and the classifier are float32.
+
+    Args:
+        weights: Under the names of the published file, which is read by default.
+    """
+
+    name = "efficientnet-lite0:bf16"
+
+    def __init__(self, weights: Weights | None = None) -> None:
+        super().__init__(weights)
+        for convolutions in (self.stem, self.stages, self.head):
+            convolutions.to(torch.bfloat16)
 
 
 class _Convolution(nn.Conv2d):
@@ -156,12 +185,6 @@ def _padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     """Padding of both ends of an axis, and how many outputs to drop at its start."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return (total // 2, 0) if total % 2 == 0 else (total // 2 + stride, 1)
-
-
-def _normalised(images: Tensor) -> Tensor:
-    """(x - 127) / 128 of the pixel values x = 127.5 * (images + 1)."""
-    pixels = images * (127.5 / 128.0) + 0.5 / 128.0
-    return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def _folded(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

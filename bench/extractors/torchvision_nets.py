@@ -61,15 +61,15 @@ class _ImageNetClassifier(Extractor):
                 found[names[index]] = images
         return found
 
-    def _pooled(self, images: Tensor) -> Tensor:
-        return self.classifier[:-1](self._flat_features(images))
-
-    def _logits(self, images: Tensor) -> Tensor:
-        return self.classifier(self._flat_features(images))
-
-    def _flat_features(self, images: Tensor) -> Tensor:
+    def _prepare(self, images: Tensor) -> Tensor:
         pixels = resize(images, self.canonical_size) * 0.5 + 0.5
-        return self.features((pixels - self.mean) / self.deviation).flatten(1)
+        return (pixels - self.mean) / self.deviation
+
+    def _embed(self, inputs: Tensor) -> Tensor:
+        return self.classifier[:-1](self.features(inputs).flatten(1))
+
+    def _classify(self, pooled: Tensor) -> Tensor:
+        return self.classifier[-1](pooled)
 
     @staticmethod
     @abstractmethod
