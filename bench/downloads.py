@@ -64,6 +64,11 @@ def data_folder() -> Path:
     return _from_environment("BENCH_DATA") or cache_folder() / "data"
 
 
+def features_folder() -> Path:
+    """The folder of what extractors saw in datasets (``bench.extractors.statistics_cache``)."""
+    return cache_folder() / "features"
+
+
 @cache
 def downloads() -> tuple[Download, ...]:
     """Everything that can be fetched, in the order of the table."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import click
@@ -15,10 +16,11 @@ import click
 Examples:
   bench cache ls
   bench cache rm weights/ffhq.pkl
+  bench cache rm "features/*"
 """
 )
 def command() -> None:
-    """Show or remove fetched weights, datasets and other files that are kept for later.
+    """Show or remove fetched weights, datasets, features and what else is kept for later.
 
     They lie in $BENCH_WEIGHTS, in $BENCH_DATA and in the folder bench of the user's cache.
     """
@@ -51,19 +53,21 @@ def list_cache(as_json: bool) -> None:
 Examples:
   bench cache rm weights/ffhq.pkl
   bench cache rm data/3dshapes --yes
+  bench cache rm "features/shapes3d-*"
 """,
 )
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove_from_cache(names: tuple[str, ...], yes: bool) -> None:
-    """Remove what `bench cache ls` lists under these names, and nothing else."""
-    from bench.errors import BenchError, UnknownName
+    """Remove what `bench cache ls` lists under these names, and nothing else.
+
+    A name may be a pattern with * and ?, in quotation marks.
+    """
+    from bench.errors import BenchError
 
     known = dict(_entries())
-    for name in names:
-        if name not in known:
-            raise UnknownName("entry in the cache", name, known, "`bench cache ls` shows them all.")
-    for name in dict.fromkeys(names):
+    chosen = [found for name in names for found in _matching(name, known)]
+    for name in dict.fromkeys(chosen):
         path = known[name]
         if not yes:
             click.confirm(f"Remove {path} ({_readable(_size(path))})?", abort=True)
@@ -77,11 +81,21 @@ def remove_from_cache(names: tuple[str, ...], yes: bool) -> None:
         click.echo(f"removed {path}", err=True)
 
 
+def _matching(name: str, known: Collection[str]) -> list[str]:
+    """The names that a name or pattern stands for, at least one."""
+    from bench.errors import UnknownName
+
+    found = [name] if name in known else fnmatch.filter(known, name)
+    if not found:
+        raise UnknownName("entry in the cache", name, known, "`bench cache ls` shows them all.")
+    return found
+
+
 def _entries() -> Iterator[tuple[str, Path]]:
     """Names and paths of what is kept: the direct contents of the suite's own folders."""
-    from bench.downloads import cache_folder, data_folder, weights_folder
+    from bench.downloads import cache_folder, data_folder, features_folder, weights_folder
 
-    folders = {"weights": weights_folder(), "data": data_folder()}
+    folders = {"weights": weights_folder(), "data": data_folder(), "features": features_folder()}
     for kind, folder in folders.items():
         for path in _contents(folder):
             yield f"{kind}/{path.name}", path
