@@ -30,6 +30,7 @@ CASE_MODULES = (
     "bench.verify.stylegan2",
     "bench.verify.checkpoints",
     "bench.verify.extractors",
+    "bench.verify.fidelity",
     "bench.verify.contrafeat",
     "bench.verify.directions",
     "bench.verify.distributions",

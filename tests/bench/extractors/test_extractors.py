@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from bench.errors import BenchError, MissingFile, Refused, UnknownName
-from bench.extractors import features_of, load_extractor
-from bench.extractors.efficientnet import EfficientNetLite0
+from bench.extractors import load_extractor
+from bench.extractors.efficientnet import (
+    _FILE,
+    _PACKAGE,
+    _SHA256,
+    EfficientNetLite0,
+    EfficientNetLite0BFloat16,
+)
+from bench.extractors.inception import InceptionV3CleanResize, InceptionV3TF
 from bench.extractors.torchvision_nets import AlexNet
-from bench.extractors.weights import Weights
-from bench.verify import Case, run_case
+from bench.extractors.weights import Weights, packaged_weights
+from bench.verify import Case, compare, run_case
 from bench.verify.extractors import alexnet_by_formula
+from bench.verify.fidelity import whole_comparison
+from metrics.resize import resize_bilinear_tf1, resize_clean_fid
 
 DATA = Path(__file__).parents[2] / "data" / "extractors"
+COMPARISON = Path(__file__).parents[2] / "data" / "metrics" / "torch_fidelity_custom_extractor"
 SIXTY_FOUR = torch.linspace(-1, 1, 2 * 3 * 64 * 64).view(2, 3, 64, 64)
 
 
@@ -31,10 +43,54 @@ def test_golden_features(name: str) -> None:
     assert outcome.status == "passed", outcome.message
 
 
-def test_golden_inception() -> None:
+def test_golden_comparison_of_two_sets() -> None:
+    golden = Case(COMPARISON)
+    compare(golden, whole_comparison(golden))
+
+
+def test_golden_inception() -> None:  # all six vectors
     pytest.importorskip("torch_fidelity")
     outcome = run_case(Case(DATA / "inception_v3_compat"))
     assert outcome.status == "passed", outcome.message
+
+
+def test_folding_changes_neither_maps_nor_gradients(efficientnet: EfficientNetLite0) -> None:
+    published = packaged_weights(_PACKAGE, _FILE, _SHA256).tensors
+    odd = SIXTY_FOUR[:, :, :50, :43]  # so that every kind of padding occurs
+    folded, plain = odd.clone().requires_grad_(), odd.clone().requires_grad_()
+    ours, theirs = efficientnet.feature_maps(folded), _unfolded(published, plain)
+    for one, other in zip(ours, theirs, strict=True):
+        assert (one - other).abs().max() < 1e-5 * other.abs().max()
+    for maps in (ours, theirs):
+        sum(one.square().mean() for one in maps).backward()
+    assert folded.grad is not None
+    assert plain.grad is not None
+    # A few activations lie on a corner of ReLU6 and fall on either side of it by rounding.
+    assert (folded.grad - plain.grad).norm() < 1e-2 * plain.grad.norm()
+
+
+def test_half_precision_is_an_extractor_of_its_own(efficientnet: EfficientNetLite0) -> None:
+    half = EfficientNetLite0BFloat16()
+    assert half.name != efficientnet.name
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    pooled, logits = half.vectors(images, half.vector_names)
+    full = efficientnet.pooled(images)
+    error = (pooled - full).square().mean().sqrt() / full.square().mean().sqrt()
+    assert 0.001 < error < 0.1
+    assert pooled.dtype == logits.dtype == torch.float32
+    assert {maps.dtype for maps in half.feature_maps(SIXTY_FOUR)} == {torch.float32}
+
+
+def test_each_inception_has_its_own_resizer() -> None:
+    pixels = SIXTY_FOUR[:1].add(1).mul(127.5).round()
+    for kind, resize in (
+        (InceptionV3TF, resize_bilinear_tf1),
+        (InceptionV3CleanResize, resize_clean_fid),
+    ):
+        prepared = kind.__new__(kind)._prepare(SIXTY_FOUR[:1])  # without the network's weights
+        torch.testing.assert_close(prepared, (resize(pixels, (299, 299)) - 128) / 128)
+    assert InceptionV3CleanResize.name != InceptionV3TF.name
+    assert InceptionV3CleanResize.resizer != InceptionV3TF.resizer
 
 
 def test_maps_of_a_small_image_have_positions_left(efficientnet: EfficientNetLite0) -> None:
@@ -86,12 +142,16 @@ def test_other_tensors_are_refused(efficientnet: EfficientNetLite0, images: Tens
 
 
 def test_an_unknown_layer_is_named(efficientnet: EfficientNetLite0) -> None:
+    with pytest.raises(BenchError, match="no vector '2048'; it has pooled, logits"):
+        efficientnet.vectors(SIXTY_FOUR, ["2048"])
     with pytest.raises(BenchError, match="no layer 'stage9'; it has stage1, stage2"):
         efficientnet.feature_maps(SIXTY_FOUR, ["stage9"])
 
 
 def test_extractors_load_once_by_name() -> None:
-    assert load_extractor("efficientnet-lite0") is load_extractor("efficientnet-lite0", "cpu")
+    loaded = load_extractor("efficientnet-lite0")
+    assert loaded is load_extractor("efficientnet-lite0", "cpu")
+    assert loaded is not load_extractor("efficientnet-lite0", compiled=True)
     with pytest.raises(UnknownName, match="alexnet"):
         load_extractor("alexnett")
 
@@ -122,38 +182,38 @@ def test_weights_of_another_network_are_refused() -> None:
         AlexNet(Weights(tensors, ""))
 
 
-class _Images:
-    """Seven images as a dataset."""
-
-    def __init__(self) -> None:
-        self.images = SIXTY_FOUR[:1, :, :32, :32] * torch.linspace(-1, 1, 7).view(7, 1, 1, 1)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        return self.images[indices], torch.zeros(len(indices), 0)
-
-
-def test_features_of_a_dataset_and_of_its_batches_agree(efficientnet: EfficientNetLite0) -> None:
-    dataset = _Images()
-    done: list[int] = []
-    whole = features_of(dataset, efficientnet, batch_size=3, progress=done.append)
-    parts = features_of(iter(dataset.images.split(4)), efficientnet)
-    features = efficientnet.pooled((dataset.images.add(1).mul(127.5).round() / 127.5) - 1).double()
-    assert done == [3, 3, 1]
-    torch.testing.assert_close(whole.mean, features.mean(0), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(whole.covariance(), features.T.cov(), rtol=1e-3, atol=1e-5)
-    torch.testing.assert_close(whole.covariance(), parts.covariance(), rtol=1e-3, atol=1e-5)
-
-
-@pytest.mark.parametrize("value", [255.0, float("nan")])
-def test_features_of_other_ranges_are_refused(
-    efficientnet: EfficientNetLite0, value: float
-) -> None:
-    with pytest.raises(BenchError, match=r"where \[-1, 1\] is asked for"):
-        features_of([torch.full((1, 3, 8, 8), value)], efficientnet)
-
-
 def _stem(extractor: EfficientNetLite0, images: Tensor) -> Tensor:
     return extractor.stem(images * (127.5 / 128) + 0.5 / 128)
+
+
+def _unfolded(tensors: Mapping[str, Tensor], images: Tensor) -> list[Tensor]:
+    """The maps of five stages, computed from the published tensors one operation after another."""
+
+    def convolved(x: Tensor, name: str, stride: int = 1, grouped: bool = False) -> Tensor:
+        kernel = tensors[f"{name}.weight"]
+        size, padding = kernel.shape[-1], []
+        for length in (x.shape[3], x.shape[2]):
+            total = max((-(-length // stride) - 1) * stride + size - length, 0)
+            padding += [total // 2, total - total // 2]
+        groups = len(kernel) if grouped else 1
+        return functional.conv2d(functional.pad(x, padding), kernel, None, stride, groups=groups)
+
+    def normed(x: Tensor, name: str) -> Tensor:
+        parts = ("running_mean", "running_var", "weight", "bias")
+        return functional.batch_norm(x, *(tensors[f"{name}.{part}"] for part in parts), eps=1e-3)
+
+    x = (images * 127.5 + 0.5) / 128
+    x = normed(convolved(x, "_conv_stem", 2), "_bn0").clamp(0, 6)
+    maps, number = [], 0
+    for stride, blocks in ((1, 1), (2, 2), (2, 2), (2, 3), (1, 3)):
+        for block in range(blocks):
+            name, before, own_stride = f"_blocks.{number}", x, 1 if block else stride
+            if number:
+                x = normed(convolved(x, f"{name}._expand_conv"), f"{name}._bn0").clamp(0, 6)
+            x = convolved(x, f"{name}._depthwise_conv", own_stride, grouped=True)
+            x = normed(x, f"{name}._bn1").clamp(0, 6)
+            x = normed(convolved(x, f"{name}._project_conv"), f"{name}._bn2")
+            x = x + before if block else x
+            number += 1
+        maps.append(x)
+    return maps
