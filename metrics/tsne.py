@@ -160,7 +160,7 @@ def joint_tsne(
     """
     joint, count = _joint(real, fake, perplexity)
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     tsne = TSNE(**_SKLEARN_0_24, perplexity=perplexity, random_state=seed, n_jobs=threads)
     with threadpool_limits(threads, user_api="openmp"):
