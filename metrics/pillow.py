@@ -35,9 +35,9 @@ def luminance(images: Tensor) -> Tensor:
     """
     if images.ndim == 3 or images.shape[1] == 1:
         return _single_plane(images).double()
-    planes = images[:, :3].float()
-    grey = planes[:, 0].mul(_LUMINANCE[0])
-    grey.add_(planes[:, 1], alpha=_LUMINANCE[1]).add_(planes[:, 2], alpha=_LUMINANCE[2])
+    grey = images[:, 0].float().mul_(_LUMINANCE[0])  # plane by plane, to stay in the cache
+    grey.add_(images[:, 1].float(), alpha=_LUMINANCE[1])
+    grey.add_(images[:, 2].float(), alpha=_LUMINANCE[2])
     return grey.add_(0.5).floor_().double()
 
 
