@@ -33,10 +33,27 @@ def image_batch(images: Any, name: str = "The images") -> Tensor:
     if batch.numel() == 0:
         raise ValueError(f"{name} are empty: shape {shape}.")
     if batch.is_floating_point():
-        _check_range(batch, name)
+        check_range(batch, name)
     elif batch.dtype != torch.uint8:
         raise ValueError(f"{name} must be uint8, or float in [-1, 1], not {batch.dtype}.")
     return batch
+
+
+def check_range(images: Tensor, name: str = "The images") -> None:
+    """Make sure that float images, of any shape but not empty, can be meant to be in [-1, 1].
+
+    Raises:
+        ValueError: NaN or infinite entries, or values far out of [-1, 1].
+    """
+    low, high = (float(value) for value in torch.aminmax(images.detach()))
+    if not np.isfinite(low + high):  # a NaN anywhere reaches both ends
+        raise ValueError(f"{name} have NaN or infinite entries.")
+    largest = max(high, -low)
+    if largest > _LARGEST_PLAUSIBLE:
+        raise ValueError(
+            f"{name} reach {largest:.0f} where [-1, 1] is asked for "
+            "(8-bit images become such by x / 127.5 - 1)."
+        )
 
 
 def to_bytes(batch: Tensor) -> Tensor:
@@ -76,15 +93,3 @@ def _tensor(images: Any, name: str) -> Tensor:
         return torch.as_tensor(np.ascontiguousarray(images))
     except TypeError as error:
         raise ValueError(f"{name} are no tensor and no array of numbers: {error}") from error
-
-
-def _check_range(batch: Tensor, name: str) -> None:
-    low, high = (float(value) for value in torch.aminmax(batch))
-    if not np.isfinite(low + high):  # a NaN anywhere reaches both ends
-        raise ValueError(f"{name} have NaN or infinite entries.")
-    largest = max(high, -low)
-    if largest > _LARGEST_PLAUSIBLE:
-        raise ValueError(
-            f"{name} reach {largest:.0f} where [-1, 1] is asked for "
-            "(8-bit images are given as uint8)."
-        )

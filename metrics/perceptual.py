@@ -22,12 +22,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from metrics.arrays import FloatArray, finite_array
+from metrics.images import check_range
 
 CEILING = 100.0  # dB; an error of a hundred-thousandth of the range, 1/390 of an 8-bit step
 
 _EPSILON = 1e-10  # added to the norm of a position's channels, as in the package lpips
 _MARGIN = 5  # pixels on either side in SSIM's window of 11 x 11
-_LARGEST_PLAUSIBLE = 64.0  # generators overshoot [-1, 1] somewhat; pixels of 0..255 pass this
 
 
 def lpips_distances(
@@ -270,9 +270,7 @@ def _check_images(images: Tensor, truth: Tensor) -> None:
                 f"The {name} are {batch.dtype}, but float in [-1, 1] is asked for; 8-bit images "
                 "become such by x / 127.5 - 1."
             )
-        largest = batch.detach().abs().max().item()
-        if not largest <= _LARGEST_PLAUSIBLE:  # so that NaN counts as too large
-            raise ValueError(f"The {name} reach {largest:.0f} where [-1, 1] is asked for.")
+        check_range(batch, f"The {name}")
 
 
 def _torchmetrics() -> Any:

@@ -164,11 +164,6 @@ def resize(images: Tensor, size: int) -> Tensor:
     return functional.interpolate(images, size=(size, size), mode="bilinear", antialias=shrinks)
 
 
-def to_uint8(images: Tensor) -> Tensor:
-    """Images in [-1, 1] as the 0..255 values that saving them would give (uint8)."""
-    return images.add(1.0).mul(127.5).round().clamp(0.0, 255.0).to(torch.uint8)
-
-
 def as_rgb(images: Tensor) -> Tensor:
     """Float images N x 3 x H x W; grey ones (N x 1 x H x W) are repeated.
 

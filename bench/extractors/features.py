@@ -14,13 +14,13 @@ from torch import Tensor
 from baselines.base import ImageSet
 from bench.errors import BenchError
 from bench.extractors.base import Extractor, as_rgb
+from metrics.images import check_range, to_bytes, to_unit_floats
 from metrics.moments import RunningMoments
 
 Kept = Literal["pooled", "logits"]
 Progress = Callable[[int], None]
 BATCH_SIZE = 32
 
-_LARGEST_PLAUSIBLE = 64.0  # generators overshoot [-1, 1] somewhat; pixels of 0..255 pass this
 _ROWS_AT_ONCE = 1024  # vectors that enter mean and covariance together
 _AHEAD = 2  # batches that are read while the network is busy
 _Item = TypeVar("_Item")
@@ -162,7 +162,7 @@ def _vectors(
     for batch in batches:
         _check_range(as_rgb(batch))
         with torch.inference_mode():
-            saved = _as_saved(batch.to(device, torch.float32))
+            saved = to_unit_floats(to_bytes(batch.to(device, torch.float32)))
             vectors = extractor.vectors(saved, [own_names[name] for name in names])
         yield vectors
         if progress:
@@ -195,16 +195,8 @@ def _read_ahead(read: Callable[[_Item], _Read], items: Iterable[_Item]) -> Itera
             yield waiting.popleft().result()
 
 
-def _as_saved(images: Tensor) -> Tensor:
-    """The images after a round trip through the 8-bit values that saving them would give."""
-    values = images.add(1.0).mul_(127.5).round_().clamp_(0.0, 255.0)
-    return values.div_(127.5).sub_(1.0)
-
-
 def _check_range(images: Tensor) -> None:
-    largest = images.abs().max().item()
-    if not largest <= _LARGEST_PLAUSIBLE:  # so that NaN counts as too large
-        raise BenchError(
-            f"Images reach {largest:.0f} where [-1, 1] is asked for "
-            "(8-bit images become such by x / 127.5 - 1)."
-        )
+    try:
+        check_range(images, "Images")
+    except ValueError as error:
+        raise BenchError(str(error)) from error

@@ -24,8 +24,9 @@ from baselines.base import ImageSet, LatentGenerator
 from bench import catalog
 from bench.errors import BenchError, MissingFile
 from bench.extractors import build_extractor
-from bench.extractors.base import Extractor, as_rgb, to_uint8
+from bench.extractors.base import Extractor, as_rgb
 from bench.extractors.lpips import Lpips, Net
+from metrics.images import to_bytes
 
 _DISCARDED = 1.0  # percent of path lengths at either end, as in StyleGAN's code
 _SIZE = 64  # pixels at which torch-fidelity compares
@@ -83,7 +84,7 @@ class FidelityImages(TorchDataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Tensor:
-        image = to_uint8(self.images.batch(torch.tensor([index]))[0])[0]
+        image = to_bytes(self.images.batch(torch.tensor([index]))[0])[0]
         return image.expand(3, -1, -1)
 
 
@@ -178,7 +179,7 @@ class _Pixels(nn.Module):
         images = self.generator.synthesis(self.generator.mapping(z), noise_mode="const")
         images = as_rgb(images)
         if self.rounded:
-            return to_uint8(images)
+            return to_bytes(images)
         return images.float().add(1.0).mul(127.5).clamp(0.0, 255.0)
 
 

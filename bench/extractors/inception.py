@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.errors import BenchError
-from bench.extractors.base import Extractor, to_uint8
+from bench.extractors.base import Extractor
 from bench.extractors.weights import Weights, fetched_weights
+from metrics.images import to_bytes
 from metrics.resize import resize_bilinear_tf1, resize_clean_fid
 
 _PATH = {
@@ -90,7 +91,7 @@ class InceptionV3TF(Extractor):
 
     def _prepare(self, images: Tensor) -> Tensor:
         size = (self.canonical_size, self.canonical_size)
-        return (self._resized(to_uint8(images), size) - 128.0) / 128.0
+        return (self._resized(to_bytes(images), size) - 128.0) / 128.0
 
     def _embed(self, inputs: Tensor) -> Tensor:
         return _mean_over_positions(self._maps(inputs, {_DEEPEST})[_DEEPEST])

@@ -164,7 +164,7 @@ SPOILT = torch.full((1, 2, 3, 3), float("nan"))
     [
         (lambda: psnr(IMAGES.byte(), IMAGES), "images are torch.uint8, but float"),
         (lambda: psnr(IMAGES, IMAGES + 255), "true images reach 255"),
-        (lambda: psnr(IMAGES + torch.nan, IMAGES), "images reach nan"),
+        (lambda: psnr(IMAGES + torch.nan, IMAGES), "images have NaN"),
         (lambda: psnr(IMAGES, IMAGES[:, :, :8]), r"one shape, not \(2, 3, 16, 16\) and \(2, 3, 8"),
         (lambda: psnr(IMAGES[:0], IMAGES[:0]), r"one shape, not \(0, 3"),
         (lambda: psnr(IMAGES, IMAGES, HOLLOW), "mask of image 1 covers no pixel"),
