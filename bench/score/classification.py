@@ -207,7 +207,13 @@ def _samples(path: Path, table: pd.DataFrame, id_column: str) -> pd.Series:
 def _as_labels(column: pd.Series, path: Path, signed: bool) -> pd.Series:
     """A column as bool."""
     absent, present = (-1, 1) if signed else (0, 1)
-    values = pd.to_numeric(column, errors="coerce")
+    try:
+        values = pd.to_numeric(column, errors="coerce")
+    except OverflowError as error:
+        raise BenchError(
+            f"{path}: {column.name} holds a number too large for any computer, but labels are "
+            f"{absent} or {present}: mend it."
+        ) from error
     wrong = ~values.isin([absent, present]).to_numpy()
     if wrong.any():
         row = int(wrong.argmax())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -182,7 +183,7 @@ def _read_array(path: Path) -> Any:
             array = np.lib.format.read_array(stream, allow_pickle=False)
     except FileNotFoundError as error:
         raise MissingFile(f"There is no {path}; give an array that numpy.save wrote.") from error
-    except (OSError, ValueError, MemoryError) as error:
+    except (OSError, ValueError, MemoryError, TokenError) as error:
         if "Object arrays" in str(error):
             raise Refused(
                 f"{path} holds pickled objects, which are never loaded: save an array of numbers, "
@@ -194,5 +195,5 @@ def _read_array(path: Path) -> Any:
     if array.dtype.kind not in "biuf":
         raise BenchError(f"{path} holds {array.dtype}, but numbers are asked for: convert them.")
     with blamed_on(str(path), "give a table of finite numbers, one row for each sample"):
-        finite_array(array, "The array", ndim=2)
-    return array
+        checked = finite_array(array, "The array", ndim=2)
+    return array if array.dtype == np.float32 else checked

@@ -256,6 +256,13 @@ def test_disentanglement(codes: tuple[np.ndarray, np.ndarray]) -> None:
     assert identities == [size] + [{**size, **parts}] * 4
 
 
+def test_codes_may_be_bools(codes: tuple[np.ndarray, np.ndarray]) -> None:
+    signs = codes[0] > 0
+    np.save("signs.npy", signs)
+    found = values(report("disentanglement", "signs.npy", "factors.npy", "--metrics", "mig"))
+    assert found == {"mig": mig(signs, codes[1]).score}
+
+
 def test_all_metrics_of_disentanglement_and_the_fast_booster(
     codes: tuple[np.ndarray, np.ndarray],
 ) -> None:
@@ -337,6 +344,8 @@ def bad_files() -> None:
     save("constant.npy", np.ones((36, 2)))
     save("short.npy", np.ones((9, 2)))
     save("flat.npy", np.ones(36))
+    header = Path("codes.npy").read_bytes()
+    Path("damaged.npy").write_bytes(header.replace(b"(36, 2)", b"((36, 2"))
     save("words.npy", np.array([["a"] * 2] * 36))
     save("one_value.npy", np.stack([factors[:, 0], np.full(36, 7)], axis=1))
     save("lonely.npy", np.stack([factors[:, 0], [*range(4), *[0] * 32]], axis=1))
@@ -351,6 +360,7 @@ def bad_files() -> None:
     table("gap.csv", "Bald,Young", "0,1", "1,")
     table("ragged.csv", "Bald,Young", "0,1", "1,1,1")
     table("nothing.csv", "Bald,Young")
+    table("huge.csv", "Bald,Young", "1" + 400 * "0" + ",1")
     table("doubled.csv", "Bald,Bald", "0,1")
     table("named.csv", "file,Bald,Young", "a.png,0,1", "a.png,1,1")
 
@@ -391,6 +401,7 @@ FILES = {
     ),
     "objects": ("disentanglement objects.npy factors.npy", "objects.npy holds pickled", "never"),
     "a pickle": ("disentanglement pickle.npy factors.npy", "pickle.npy is no", "numpy.save"),
+    "damaged": ("disentanglement damaged.npy factors.npy", "damaged.npy is no", "numpy.save"),
     "an archive": ("disentanglement archive.npz factors.npy", "archive.npz is no", "numpy.save"),
     "no array": ("disentanglement nowhere.npy factors.npy", "nowhere.npy", "numpy.save"),
     "no metric": ("disentanglement codes.npy factors.npy --metrics mgi", "did you mean mig", "dci"),
@@ -399,6 +410,7 @@ FILES = {
     "no header": ("classification headless.csv true.csv", "headless.csv has no header", "first"),
     "samples": ("classification longer.csv true.csv", "longer.csv has 3 rows", "--id"),
     "not 0 or 1": ("classification probable.csv true.csv", "Young is 0.7 in sample 1", "> 0.5"),
+    "too large": ("classification huge.csv true.csv", "huge.csv: Bald holds a number", "mend"),
     "a gap": ("classification gap.csv true.csv", "gap.csv: Young is empty in sample 2", "make"),
     "ragged": ("classification ragged.csv true.csv", "ragged.csv is no table", "as many values"),
     "only a header": ("classification nothing.csv true.csv", "nothing.csv", "add them"),
