@@ -22,7 +22,7 @@ def finite_array(values: Any, name: str, ndim: int | None = None) -> FloatArray:
         ValueError: ``values`` is empty, has NaN or infinite entries, or other than ``ndim`` axes.
     """
     if hasattr(values, "detach"):  # a torch tensor; torch itself need not be imported here
-        values = values.detach().cpu()
+        values = values.detach().cpu().double()  # numpy has no bfloat16
     array = np.asarray(values, dtype=np.float64)
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} axes, not shape {array.shape}.")

@@ -130,7 +130,9 @@ def nearest_squared_distances(
         return _by_pytorch3d(sources, targets)
     if backend != "kdtree":
         raise ValueError(f"A backend is 'kdtree' or 'pytorch3d', not {backend!r}.")
-    _, nearest = cKDTree(targets).query(sources, workers=workers)
+    distances, nearest = cKDTree(targets).query(sources, workers=workers)
+    if not np.isfinite(distances).all():
+        raise ValueError("The points are so far apart that their squared distances overflow.")
     return np.square(sources - targets[nearest]).sum(axis=1)
 
 

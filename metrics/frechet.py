@@ -53,7 +53,7 @@ def frechet_distance(mean1: Any, covariance1: Any, mean2: Any, covariance2: Any)
     mean_2, cov_2 = _gaussian(mean2, covariance2, "second")
     if mean_1.shape != mean_2.shape:
         raise ValueError(f"Gaussians of {len(mean_1)} and {len(mean_2)} dimensions do not compare.")
-    size = float(np.trace(cov_1) + np.trace(cov_2))
+    size = _total_variance(cov_1, cov_2)
     varying_1, varying_2 = _without_constants(cov_1, cov_2)
     product = _root(varying_1, "first").T @ _root(varying_2, "second")
     trace_of_root = _sum_of_singular_values(product, _ALLOWED_FROM_STATISTICS * size)
@@ -93,7 +93,7 @@ def frechet_distance_from_features(features1: Any, features2: Any) -> float:
             f"use at least {dimensions} samples, or the kernel distance.",
             stacklevel=2,
         )
-    size = float(np.trace(cov_1) + np.trace(cov_2))
+    size = _total_variance(cov_1, cov_2)
     allowed = _ALLOWED_FROM_STATISTICS
     # The covariance of as many samples as dimensions, or fewer, has no full rank.
     product = _product_of_cholesky(cov_1, cov_2) if fewest > dimensions else None
@@ -104,8 +104,18 @@ def frechet_distance_from_features(features1: Any, features2: Any) -> float:
     return _distance(mean_1 - mean_2, size, trace_of_root)
 
 
+def _total_variance(cov_1: FloatArray, cov_2: FloatArray) -> float:
+    size = float(np.trace(cov_1) + np.trace(cov_2))
+    if not np.isfinite(size):
+        raise ValueError("The features are so large that their variances overflow.")
+    return size
+
+
 def _distance(offset: FloatArray, size: float, trace_of_root: float) -> float:
-    return max(float(offset @ offset) + size - 2.0 * trace_of_root, 0.0)
+    distance = float(offset @ offset) + size - 2.0 * trace_of_root
+    if not np.isfinite(distance):
+        raise ValueError("The means are so far apart that their distance overflows.")
+    return max(distance, 0.0)
 
 
 def _gaussian(mean: Any, covariance: Any, which: str) -> tuple[FloatArray, FloatArray]:

@@ -81,6 +81,8 @@ class GaussianKernel:
 
     def __call__(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Values of all pairs of rows of ``x`` (N, D) and ``y`` (M, D): (N, M)."""
+        centre = y.mean(axis=0)  # an offset that all features share would cancel badly
+        x, y = x - centre, y - centre
         exponent = 2.0 * (x @ y.T)
         exponent -= (x * x).sum(axis=1)[:, None]
         exponent -= (y * y).sum(axis=1)
@@ -181,7 +183,10 @@ def _squared_mmd(x: FloatArray, y: FloatArray, kernel: Kernel) -> float:
     within_x = _sum_of_others(x, kernel) / (n * (n - 1))
     within_y = _sum_of_others(y, kernel) / (m * (m - 1))
     between = sum(float(kernel(block, y).sum()) for block in _blocks(x, m)) / (n * m)
-    return within_x + within_y - 2.0 * between
+    squared = within_x + within_y - 2.0 * between
+    if not np.isfinite(squared):
+        raise ValueError("The kernel is NaN or infinite on these features, or they are too large.")
+    return squared
 
 
 def _sum_of_others(x: FloatArray, kernel: Kernel) -> float:

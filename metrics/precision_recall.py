@@ -171,8 +171,11 @@ def _squared_distances(
     squares += lengths_x[:, None]
     squares += lengths_y
     # Each product of D terms is off by at most D epsilons of the lengths; centring adds a few.
-    error = 4.0 * (x.shape[1] + 8) * np.finfo(np.float64).eps
-    return squares, float(error * (lengths_x.max() + lengths_y.max()))
+    error = 4.0 * (x.shape[1] + 8) * float(np.finfo(np.float64).eps)
+    largest = float(lengths_x.max() + lengths_y.max())
+    if not np.isfinite(largest):
+        raise ValueError("The features are so large that their distances overflow.")
+    return squares, error * largest
 
 
 def _settle(

@@ -113,6 +113,6 @@ def _checked(images: Tensor, size: tuple[int, int]) -> tuple[int, int]:
     height, width = size
     if height < 1 or width < 1:
         raise ValueError(f"An image cannot be resized to {height} x {width} pixels.")
-    if images.is_floating_point() and not torch.isfinite(images.sum()):
+    if images.is_floating_point() and not torch.isfinite(images.float().sum()):
         raise ValueError("Images to resize have NaN or infinite entries.")
     return height, width

@@ -343,5 +343,7 @@ def _sign_flip_p_value(differences: FloatArray, flips: int, seed: int) -> float:
 
 
 def _resampled(size: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    if resamples < 1:
+        raise ValueError(f"A bootstrap draws samples anew at least once, not {resamples} times.")
     generator = np.random.default_rng(seed)
     return (generator.integers(0, size, size) for _ in range(resamples))

@@ -83,6 +83,8 @@ def sap_continuous(codes: Any, factors: Any) -> SeparatedPredictability:
     variances = (x**2).sum(axis=0)[:, None] / (len(x) - 1)  # K x 1
     products = (x.T @ y) ** 2
     sizes = (x**2).sum(axis=0)[:, None] * (y**2).sum(axis=0)
+    if not np.isfinite(sizes).all():
+        raise ValueError("The codes or factors are so large that their correlations overflow.")
     correlations = np.zeros(products.shape)
     np.divide(products, sizes, out=correlations, where=variances > _LEAST_VARIANCE)
     return _leads(correlations)

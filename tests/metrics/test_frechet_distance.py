@@ -172,6 +172,7 @@ def test_few_samples_warn():
         (([0.0, 0.0], [[1.0, 0.5], [0.0, 1.0]], [0.0, 0.0], np.eye(2)), "not symmetric"),
         ((0.0, 1.0, 0.0, 1.0), "axes"),
         (([0.0] * 2, np.eye(2), [0.0] * 2, [[1.0, 2.0], [2.0, 1.0]]), "second .* negative"),
+        (([1e160], [[1.0]], [0.0], [[1.0]]), "means are so far apart"),
     ],
 )
 def test_bad_statistics_are_refused(arguments, message):
@@ -184,3 +185,5 @@ def test_bad_features_are_refused():
         frechet_distance_from_features(np.zeros((1, 1)), np.zeros((3, 1)))
     with pytest.raises(ValueError, match="2 and 3 dimensions"):
         frechet_distance_from_features(np.zeros((4, 2)), np.zeros((4, 3)))
+    with pytest.raises(ValueError, match="variances overflow"):
+        frechet_distance_from_features(np.eye(3) * 1e160, np.eye(3))

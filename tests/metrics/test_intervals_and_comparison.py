@@ -110,6 +110,7 @@ def test_a_difference_that_no_sign_explains():
             lambda: bootstrap_interval([1.0, 2.0], method="basic"),
             "percentile' or 'bca', not 'basic",
         ),
+        (lambda: bootstrap_interval([1.0, 2.0], resamples=0), "at least once, not 0 times"),
         (lambda: bca_interval([1.0, 2.0], 3.0, [1.0]), "beyond all resampled values"),
         (lambda: bca_interval([1.0, 2.0], 1.5, [np.nan]), "left out has 1 NaN"),
         (lambda: bca_interval([1.0, 2.0], 1.5, [1.0], level=0.0), "level"),

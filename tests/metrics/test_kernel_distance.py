@@ -82,6 +82,13 @@ def test_sets_that_differ_more_are_farther_apart_and_equal_ones_are_below_zero()
     assert whole.std == pytest.approx(0.0, abs=1e-12)
 
 
+def test_an_offset_of_all_features_does_not_matter_to_a_gaussian_kernel():
+    x, y = _sets(3)
+    kernel = GaussianKernel(1.0)
+    expected = squared_mmd(x, y, kernel)
+    assert squared_mmd(x + 1e6, y + 1e6, kernel) == pytest.approx(expected, abs=1e-7)
+
+
 def test_one_generator_draws_for_both_sets():
     random = np.random.RandomState(5)
     draws = draw_subsets(20, 12, 4, seed=5)
@@ -103,6 +110,8 @@ def test_one_generator_draws_for_both_sets():
         (lambda x, y: squared_mmd(x[:0], y), "empty"),
         (lambda x, y: PolynomialKernel(0), "degree"),
         (lambda x, y: GaussianKernel(0.0), "sigma"),
+        (lambda x, y: squared_mmd(x * 1e150, y), "too large"),
+        (lambda x, y: squared_mmd(x, y, PolynomialKernel(scale=np.nan)), "NaN or infinite"),
     ],
 )
 def test_bad_input_is_refused(call, message):

@@ -113,6 +113,7 @@ def test_a_collapsed_generator_is_precise_and_recalls_little():
         (np.zeros((5, 2)), np.zeros((5, 2)), 0, "not 0"),
         (np.full((5, 2), np.nan), np.zeros((5, 2)), 1, "generated features has 10 NaN"),
         (np.zeros((5, 2)), np.zeros((0, 2)), 1, "real features is empty"),
+        (np.eye(5) * 1e160, np.eye(5) * 1e160, 1, "distances overflow"),
     ],
 )
 def test_bad_input_is_refused(generated, real, neighbours, message):

@@ -93,7 +93,8 @@ def test_what_every_resizer_keeps(resizer: Callable[..., Tensor], seed, before, 
     flat = torch.full((1, 1, *before), 77.0)
     torch.testing.assert_close(resizer(flat, after), torch.full((1, 1, *after), 77.0))
     assert torch.equal(resizer(images[:1], after), resized[:1])
-    torch.testing.assert_close(resizer(images.float(), after), resized, atol=0, rtol=0)
+    for dtype in (torch.float16, torch.float32):  # the sum of many half floats is infinite
+        torch.testing.assert_close(resizer(images.to(dtype), after), resized, atol=0, rtol=0)
 
 
 def test_the_resizers_are_not_interchangeable():

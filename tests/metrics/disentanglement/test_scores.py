@@ -228,6 +228,7 @@ TEST_ONLY = np.where(np.arange(len(GRID))[:, None] == 0, 99, GRID)
         (lambda: modularity_from_information([[0.1, -0.1]]), "not negative"),
         (lambda: sap(GOOD[:, :1], GRID, GOOD[:, :1], GRID), "at least two"),
         (lambda: sap_continuous(GOOD, ONE_VALUE), "Factor 1 has the one value 7"),
+        (lambda: sap_continuous(GOOD * 1e160, GRID), "correlations overflow"),
         (lambda: sap(GOOD, GRID, GOOD[:, :2], GRID), "3 codes, the test part 2"),
         (lambda: sap(GOOD, GRID, GOOD, GRID[:, :2]), "3 factors, the test part 2"),
         (lambda: sap(GOOD, GRID, NAN, GRID), "test codes has 3 NaN"),
