@@ -73,7 +73,7 @@ def entries(kind: str) -> tuple[Entry, ...]:
         kind: One of ``KINDS``.
     """
     if kind not in KINDS:
-        raise UnknownName("kind of thing", kind, KINDS)
+        raise UnknownName("kind", kind, KINDS, f"There are: {', '.join(KINDS)}.")
     return _built_in(kind) + _plugins(kind)
 
 
@@ -103,7 +103,10 @@ def _load(entry: Entry) -> Any:
         for part in path.split("."):
             found = getattr(found, part)
     except (ImportError, SyntaxError) as error:
-        raise BenchError(f"{entry.name}{source} cannot be imported: {error}.") from error
+        raise BenchError(
+            f"{entry.name}{source} cannot be imported ({error}): install its package, or run bench "
+            "in the folder that holds its file."
+        ) from error
     except AttributeError as error:
         message = f"{entry.name}{source} cannot be loaded: {error}."
         raise BenchError(message) from error

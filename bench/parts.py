@@ -139,5 +139,8 @@ def _default_place(name: str) -> Path:
         return locate(name)
     folder = data_folder() / name
     if not folder.exists():
-        raise MissingFile(f"The dataset {name} is not in {folder}; put it there or give --data.")
+        raise MissingFile(
+            f"The dataset {name} is not in {folder}: put its folder there, or say where it is by "
+            "--data."
+        )
     return folder

@@ -12,7 +12,7 @@ import torch
 
 from bench.downloads import Download, downloads, present
 from bench.errors import BenchError
-from bench.parts import load_parts
+from bench.parts import load_parts, open_dataset
 from bench.resolve import load_track
 from bench.run import build_method
 from bench.rundir import RunDirectory
@@ -49,6 +49,7 @@ class Plan:
         folder: Its directory.
         state: ``new``, ``continues`` from a checkpoint, or ``finished``: nothing is left to do.
         needs: What has to be there first.
+        obstacle: Why the dataset cannot be opened, or None.
         track_needs: Which networks the track cannot do without.
         stages: Names and steps of the training stages; None if they cannot be known yet.
         seconds: How long it is expected to take, or None.
@@ -59,6 +60,7 @@ class Plan:
     folder: Path
     state: Literal["new", "continues", "finished"]
     needs: tuple[Need, ...]
+    obstacle: str | None
     track_needs: tuple[str, ...]
     stages: tuple[tuple[str, int], ...] | None
     seconds: float | None
@@ -91,7 +93,7 @@ def plan(spec: RunSpec, root: Path) -> Plan:
     elif (run.path / "checkpoint").exists():
         state = "continues"
     track = load_track(spec.track)
-    return Plan(spec, run.path, state, needs, track.needs, stages, seconds, basis)
+    return Plan(spec, run.path, state, needs, _obstacle(spec), track.needs, stages, seconds, basis)
 
 
 def _needs(spec: RunSpec) -> Iterator[Need]:
@@ -108,6 +110,14 @@ def _needs(spec: RunSpec) -> Iterator[Need]:
 def _need(entry: Download) -> Need:
     found = present(entry)
     return Need(entry.name, found is not None, str(found or entry.path), entry.size, entry.sha256)
+
+
+def _obstacle(spec: RunSpec) -> str | None:
+    try:
+        open_dataset(spec.dataset, Path(spec.data) if spec.data else None, spec.dataset_options)
+    except BenchError as error:
+        return str(error)
+    return None
 
 
 def _stages(spec: RunSpec) -> tuple[tuple[str, int], ...] | None:

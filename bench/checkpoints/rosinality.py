@@ -237,7 +237,7 @@ def _to_nvidia(
         elif name not in known:
             raise OtherArchitecture(
                 f"{source} is of another architecture: rosinality's StyleGAN2 has no tensor "
-                f"{name!r}; choose another file by --generator."
+                f"{name!r}; give another file."
             )
     for nvidia, ros in pairs:
         if ros in state:

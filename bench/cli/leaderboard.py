@@ -146,4 +146,4 @@ def _check_name(
         known = {entry.name for entry in entries(f"{kind}s")}
     known |= {str(getattr(record, kind)) for record in (*results, *reported)}
     if name not in known:
-        raise UnknownName(kind, name, sorted(known))
+        raise UnknownName(kind, name, known, f"There are numbers of {', '.join(sorted(known))}.")

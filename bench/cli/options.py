@@ -46,8 +46,8 @@ _OPTIONS = (
         "settings",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Change a setting of the method (steps=100), the track (track.samples=50) or the "
-        "dataset (dataset.size=32). Can be repeated.",
+        help="Change a setting of the method (num_directions=8), the track (track.samples=50) or "
+        "the dataset (dataset.size=32). Can be repeated.",
     ),
     click.option(
         "--config",

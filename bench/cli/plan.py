@@ -38,6 +38,13 @@ def command(as_json: bool, **options: Any) -> None:
         click.echo("\n\n".join(_text(one) for one in plans))
 
 
+_REMEDIES = {
+    "generator": "give --generator a name of `bench list generators` or a checkpoint",
+    "predictor": "train one with `bench train-predictor` and give its file by --predictor",
+    "extractor": "give --extractor a name of `bench list extractors`",
+}
+
+
 def duration(seconds: float | None) -> str:
     """Seconds in words; None is ``unknown``."""
     if seconds is None:
@@ -52,8 +59,12 @@ def _text(found: Plan) -> str:
     spec = found.spec
     lines = [str(spec), f"  folder      {found.folder} ({found.state})"]
     for name in ("generator", "predictor", "extractor"):
-        none = "none; name one" if name in found.track_needs else "none"
+        none = (
+            f"none, and one is needed: {_REMEDIES[name]}" if name in found.track_needs else "none"
+        )
         lines.append(f"  {name:<11} {getattr(spec, name) or none}")
+    if found.obstacle:
+        lines.append(f"  missing     {found.obstacle}")
     lines += [f"  {_need(need)}" for need in found.needs]
     if found.stages is None:
         lines.append("  training    unknown until everything is there")
@@ -81,6 +92,7 @@ def _record(found: Plan) -> dict[str, Any]:
         "folder": str(found.folder),
         "state": found.state,
         "needs": [asdict(need) for need in found.needs],
+        "obstacle": found.obstacle,
         "stages": None if found.stages is None else [list(stage) for stage in found.stages],
         "steps": found.steps,
         "seconds": found.seconds,

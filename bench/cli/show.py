@@ -59,7 +59,8 @@ def _find(run: str, runs: Path | None) -> Path:
     if not path.is_dir() and re.fullmatch("[0-9a-f]+", run):
         return _find_hash(run, runs)
     raise BenchError(
-        f"{run} is no run: give a run's folder, its {RESULT_NAME}, or the first digits of its hash."
+        f"{str(run)!r} is no run: give a run's folder, its {RESULT_NAME}, or the first digits of "
+        "its hash."
     )
 
 

@@ -104,8 +104,8 @@ class ImageFolder(Dataset):
         more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
         if bad and on_bad_image == "fail":
             raise BenchError(
-                f"{len(bad)} images in {folder} cannot be used: {named}{more}; mend or remove them "
-                f"(`bench data check {folder}` shows all), or use --on-bad-image skip."
+                f"{len(bad)} of the images in {folder} cannot be used: {named}{more}; mend or "
+                f"remove them (`bench data check {folder}` shows all), or use --on-bad-image skip."
             )
         if not self.report.pictures:
             unusable = f" that can be used ({named}{more})" if bad else ""

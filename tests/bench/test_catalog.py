@@ -74,7 +74,7 @@ def test_a_class_path_names_a_file_of_the_current_folder(
 @pytest.mark.parametrize(
     ("target", "fault"),
     [
-        ("no_such_module_here:Thing", "cannot be imported: No module named"),
+        ("no_such_module_here:Thing", "cannot be imported .No module named"),
         ("bench.errors:Nothing", "cannot be loaded: .* has no attribute 'Nothing'"),
     ],
 )
