@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
-from typing import cast
 
 from bench import catalog
+from bench.errors import BenchError
 from bench.extractors.base import Extractor
 from bench.extractors.features import FeatureStatistics, features_of, statistics_of
 from bench.extractors.names import metric_name
@@ -20,6 +19,8 @@ __all__ = [
     "metric_name",
     "statistics_of",
 ]
+
+_BASE = f"{Extractor.__module__}.{Extractor.__qualname__}"
 
 
 def load_extractor(name: str, device: str = "cpu", compiled: bool = False) -> Extractor:
@@ -44,8 +45,11 @@ def build_extractor(name: str) -> Extractor:
     Raises:
         UnknownName: There is no such extractor.
         MissingFile: Its weights are not there; the message says what to do.
+        BenchError: What the name leads to is no extractor.
     """
-    build = cast(Callable[[], Extractor], catalog.lookup("extractors", name).load())
+    build = catalog.lookup("extractors", name).load()
+    if not (isinstance(build, type) and issubclass(build, Extractor)):
+        raise BenchError(f"{name} is no extractor: it has to be a subclass of {_BASE}.")
     return build()
 
 

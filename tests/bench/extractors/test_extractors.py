@@ -154,6 +154,8 @@ def test_extractors_load_once_by_name() -> None:
     assert loaded is not load_extractor("efficientnet-lite0", compiled=True)
     with pytest.raises(UnknownName, match="alexnet"):
         load_extractor("alexnett")
+    with pytest.raises(BenchError, match="os:path is no extractor"):
+        load_extractor("os:path")
 
 
 def test_missing_weights_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
