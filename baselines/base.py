@@ -37,7 +37,7 @@ class Attributes:
 
     Attributes:
         names: One name for each column.
-        exclusive: Groups of names of which exactly one is set, such as hair colours.
+        exclusive: Groups of names of which at most one is set, such as hair colours.
     """
 
     names: tuple[str, ...]
@@ -52,6 +52,36 @@ class ImageSet(Protocol):
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Images (N, C, H, W) in [-1, 1] and attributes (N, A) of int64 ``indices`` (N,)."""
         ...
+
+
+class PairSet(Protocol):
+    """Pairs of training images with equal attributes and different identities."""
+
+    def draw(self, seed: int, count: int) -> Tensor:
+        """``count`` pairs, a function of ``seed``; no two of them share an attribute vector.
+
+        Returns:
+            int64 (count, 2), places in the training set.
+
+        Raises:
+            ValueError: The training set has fewer attribute vectors with such a pair.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of images with equal attributes and different identities.
+
+    Attributes:
+        first: (P, C, H, W) in [-1, 1].
+        second: (P, C, H, W), row by row another identity with the attributes of ``first``.
+        attributes: (P, A), no two rows alike.
+    """
+
+    first: Tensor
+    second: Tensor
+    attributes: Tensor
 
 
 class FeatureExtractor(Protocol):
@@ -100,7 +130,7 @@ class TrainingData:
         size: Height and width of the images in pixels.
         channels: Colour channels of the images.
         generator: The pretrained generator of the dataset, or None.
-        pairs: Pairs of equal attributes and different identity, or None.
+        pairs: Pairs of equal attributes and different identities; None if these are unknown.
         extractor: Loads a feature extractor by its catalog name, on the run's device.
     """
 
@@ -109,7 +139,7 @@ class TrainingData:
     size: int
     channels: int
     generator: Any = None
-    pairs: ImageSet | None = None
+    pairs: PairSet | None = None
     extractor: Callable[[str], Any] | None = None
 
 
@@ -123,6 +153,7 @@ class Batch:
         images: (N, C, H, W), or None where the stage asks for no images (``batch_size`` 0).
         attributes: (N, A), or None likewise.
         indices: int64 (N,), the images' places in the training set, or None likewise.
+        pairs: What ``pair_count`` asks for, or None.
         processes: How many processes share the step; their gradients are averaged.
     """
 
@@ -131,6 +162,7 @@ class Batch:
     images: Tensor | None = None
     attributes: Tensor | None = None
     indices: Tensor | None = None
+    pairs: Pairs | None = None
     processes: int = 1
 
     def share(self, total: int) -> int:
@@ -181,6 +213,7 @@ class Stage(ABC):
         name: Short, unique within the method; part of the seed of the stage's draws.
         steps: How many steps the stage takes.
         batch_size: How many training images a step gets, over all processes; 0 for none.
+        pair_count: How many pairs (``TrainingData.pairs``) a step gets, over all processes.
         optimizers: By name; saved and restored by the trainer.
         averages: Moving averages that the trainer updates after each step.
     """
@@ -188,6 +221,7 @@ class Stage(ABC):
     name: str
     steps: int
     batch_size: int = 0
+    pair_count: int = 0
 
     def __init__(self) -> None:
         self.optimizers: Mapping[str, torch.optim.Optimizer] = {}
@@ -221,6 +255,19 @@ class Method(nn.Module):
     def stages(self, data: TrainingData) -> Iterator[Stage]:
         """The training stages in order; none by default (closed-form methods)."""
         return iter(())
+
+    def load_reference(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Take over weights that the method's reference implementation has trained.
+
+        ``stages`` then leaves out the training that they stand for.
+
+        Args:
+            states: The reference's state dicts by network, such as ``{"G": ..., "D": ...}``.
+
+        Raises:
+            ValueError: The weights do not fit; the message names the setting to change.
+        """
+        raise ValueError(f"{type(self).__name__} takes no checkpoint of another program.")
 
     @classmethod
     def configure(cls, preset: str, overrides: Mapping[str, Any] | None = None) -> MethodConfig:

@@ -43,6 +43,8 @@ class Entry:
         aliases: Other names of the same thing.
         generator: The default generator of a dataset.
         predictor: The default predictor of a dataset.
+        checkpoint: ``"module:function"`` that reads the files of a method's reference
+            implementation.
         distribution: The package that brought the line in; empty for ours.
     """
 
@@ -55,6 +57,7 @@ class Entry:
     aliases: tuple[str, ...] = ()
     generator: str = ""
     predictor: str = ""
+    checkpoint: str = ""
     distribution: str = ""
 
     def load(self) -> Any:

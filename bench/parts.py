@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from baselines.base import ImageSet, TrainingData
+from baselines.base import TrainingData
 from bench.catalog import lookup
 from bench.data.base import Dataset, Split
+from bench.data.pairs import AttributePairs
+from bench.data.subset import Subset
 from bench.downloads import data_folder, downloads, locate
 from bench.errors import BenchError, MissingFile
 from bench.extractors import load_extractor
@@ -54,7 +55,7 @@ class Parts:
         """The dataset's fingerprint."""
         return self.dataset.fingerprint()
 
-    def images(self, split: Split) -> ImageSet:
+    def images(self, split: Split) -> Subset:
         """The training or test images; of those, ``limit`` evenly spread ones."""
         indices = self.dataset.split(split)
         if self.limit is not None and self.limit < len(indices):
@@ -63,33 +64,16 @@ class Parts:
 
     def training_data(self) -> TrainingData:
         """What the method may see."""
+        train = self.images("train")
         return TrainingData(
-            train=self.images("train"),
+            train=train,
             attributes=self.dataset.attributes,
             size=self.dataset.size,
             channels=self.dataset.channels,
             generator=self.generator,
+            pairs=AttributePairs.of(train),
             extractor=self.extractor,
         )
-
-
-class Subset:
-    """Some images of a dataset, numbered anew.
-
-    Args:
-        dataset: The images.
-        indices: int64 (N,), the places in the dataset.
-    """
-
-    def __init__(self, dataset: ImageSet, indices: Tensor) -> None:
-        self.dataset, self.indices = dataset, indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Images and attributes of int64 ``indices`` (N,) in [0, len(self))."""
-        return self.dataset.batch(self.indices[indices])
 
 
 def load_parts(spec: RunSpec, device: torch.device) -> Parts:

@@ -21,8 +21,8 @@ from torch.nn import functional
 from baselines.base import Batch, Method, MethodConfig, Stage, TrainingData
 from baselines.randomness import Draws, derive_seed
 from bench.data.base import Dataset
+from bench.data.subset import Subset
 from bench.errors import BenchError
-from bench.parts import Subset
 from bench.predictors import Predictor, load_predictor, save_predictor
 from bench.processes import process_state
 from bench.rundir import owned

@@ -18,11 +18,11 @@ from baselines.randomness import derive_seed, normals
 from baselines.stylegan2 import StyleGAN2, StyleGAN2Config
 from bench.checkpoints import write_generator_file
 from bench.data.base import Dataset
+from bench.data.subset import Subset
 from bench.errors import BenchError
 from bench.extractors import features_of, load_extractor
 from bench.figures import save_image_grid
 from bench.files import sha256_of, write_bytes, write_json
-from bench.parts import Subset
 from bench.processes import process_state
 from bench.progress import Progress
 from bench.rundir import owned

@@ -17,6 +17,8 @@ from pydantic import BaseModel, PositiveInt, TypeAdapter, ValidationError
 
 from baselines.base import Method
 from bench.catalog import Entry, lookup
+from bench.checkpoints.states import checkpoint_hash
+from bench.data.base import Dataset
 from bench.errors import BenchError, MissingFile, UnknownName
 from bench.files import sha256_of
 from bench.generators import CHECKPOINT_SUFFIXES, weights_path
@@ -44,6 +46,7 @@ class RunRequest:
         limit: At most so many images of the dataset and samples of the evaluation.
         precision: ``float32`` or ``bfloat16``.
         data: Where the dataset lies.
+        checkpoint: Trained weights of the method's reference: a file or a folder.
     """
 
     method: str
@@ -56,6 +59,7 @@ class RunRequest:
     limit: PositiveInt | None = None
     precision: str = "float32"
     data: Path | None = None
+    checkpoint: Path | None = None
 
     @classmethod
     def checked(cls, fields: Mapping[str, Any]) -> RunRequest:
@@ -86,12 +90,16 @@ def resolve(request: RunRequest, seed: int) -> RunSpec:
     track = load_track(method.track)
     _check_word("precision", request.precision, get_args(Precision))
     overrides = _changes(request)
+    dataset_class: type[Dataset] = dataset_entry.load()
+    dataset_options = {**dataset_class.presets.get(request.preset, {}), **dataset_options}
     contents = {}
     if method_entry.name == method_entry.target and (file := inspect.getsourcefile(method)):
         contents["method file"] = sha256_of(Path(file))
     if request.data is not None:
         dataset = open_dataset(dataset_entry.name, request.data, dataset_options)
         contents["data"] = dataset.fingerprint()
+    if request.checkpoint is not None:
+        contents["checkpoint"] = checkpoint_hash(request.checkpoint)
     generator = _weights("generator", request.generator or dataset_entry.generator, contents)
     predictor = _weights("predictor", request.predictor or dataset_entry.predictor, contents)
     extractor = request.extractor or getattr(track, "extractor", None)
@@ -116,6 +124,7 @@ def resolve(request: RunRequest, seed: int) -> RunSpec:
         limit=request.limit,
         precision=request.precision,  # type: ignore[arg-type]  # checked above
         data=str(request.data.resolve()) if request.data else None,
+        checkpoint=str(request.checkpoint.resolve()) if request.checkpoint else None,
         contents=contents,
     )
 
@@ -215,10 +224,11 @@ def _changes(request: RunRequest) -> dict[str, Any]:
         BenchError: A value cannot be kept in a record, such as infinity or a date.
     """
     changes = _flat(request.settings)
-    for name in ("generator", "predictor", "extractor", "limit"):
+    for name in ("generator", "predictor", "checkpoint", "extractor", "limit"):
         asked = getattr(request, name)
         if asked is not None:
-            changes[name] = Path(asked).name if name in ("generator", "predictor") else asked
+            files = ("generator", "predictor", "checkpoint")
+            changes[name] = Path(asked).name if name in files else asked
     if request.precision != RunRequest.precision:
         changes["precision"] = request.precision
     for name, value in changes.items():

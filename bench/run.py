@@ -21,6 +21,7 @@ from accelerate import PartialState
 
 from baselines.base import Method, TrainingData
 from baselines.randomness import derive_seed
+from bench.checkpoints.states import read_states
 from bench.errors import BenchError, Diverged
 from bench.files import read_json_lines
 from bench.parts import Parts, load_parts
@@ -232,7 +233,10 @@ def build_method(spec: RunSpec, data: TrainingData, track: Track) -> Method:
         )
     torch.manual_seed(derive_seed(spec.seed, "method"))
     try:
-        return kind(kind.Config.model_validate(spec.config), data)
+        method = kind(kind.Config.model_validate(spec.config), data)
+        if spec.checkpoint is not None:
+            method.load_reference(read_states(spec.method, Path(spec.checkpoint)))
+        return method
     except ValueError as error:
         raise BenchError(str(error)) from error
 

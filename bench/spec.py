@@ -24,7 +24,7 @@ from bench.errors import BenchError
 Preset = Literal["smoke", "small", "paper"]
 Precision = Literal["float32", "bfloat16"]
 
-_PLACES = {"data", "overrides"}  # where the data lies and how the settings were typed
+_PLACES = {"data", "checkpoint", "overrides"}  # where things lie, how settings were typed
 _HASH_DIGITS = 10
 
 
@@ -47,6 +47,7 @@ class RunSpec(BaseModel):
         limit: At most so many images of the dataset and samples of the evaluation, or None.
         precision: Arithmetic of the training.
         data: Where the dataset lies, if that was said.
+        checkpoint: Trained weights of the method's reference, if they stand for its training.
         contents: Hashes of what was given by path, which stand for it in the spec's hash; and of
             the files behind names: ``generator file``, ``predictor file``, and ``method file``,
             the code of a method outside the catalog.
@@ -69,6 +70,7 @@ class RunSpec(BaseModel):
     limit: PositiveInt | None = None
     precision: Precision = "float32"
     data: str | None = None
+    checkpoint: str | None = None
     contents: dict[str, str] = Field(default_factory=dict)
 
     @property

@@ -23,10 +23,11 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import LoggerType
 from torch import Tensor
 
-from baselines.base import Batch, Method, Stage, TrainingData
-from baselines.randomness import Draws, data_order, derive_seed
+from baselines.base import Method, Stage, TrainingData
+from baselines.randomness import derive_seed
 from bench import resume
 from bench.errors import BenchError, Diverged, UnknownName
+from bench.feed import Feed
 from bench.files import append_json, read_json_lines, write_json_lines
 from bench.processes import average_gradients, interruptible, on_cpu
 from bench.progress import Progress
@@ -114,6 +115,7 @@ class _Loop:
     accelerator: Accelerator
     position: Position = field(default_factory=Position)
     recent: list[dict[str, Tensor]] = field(default_factory=list)
+    waited: float = 0.0  # seconds for images, in this stage since the call began
 
     def run(
         self, restored: tuple[Position, dict[str, Any]] | None, interrupted: threading.Event
@@ -140,9 +142,10 @@ class _Loop:
         saved = clock = time.monotonic()
         first = self.position.step
         quiet = self.options.quiet or not self.accelerator.is_local_main_process
-        with Progress(stage.name, stage.steps, first, quiet) as progress:
+        progress = Progress(stage.name, stage.steps, first, quiet)
+        with progress, self._feed(stage) as feed:
             for step in range(first, stage.steps):
-                self.recent.append(self._step(stage, step))
+                self.recent.append(self._step(stage, step, feed))
                 now = time.monotonic()
                 self.position = replace(
                     self.position,
@@ -152,6 +155,7 @@ class _Loop:
                 )
                 clock = now
                 if (step + 1) % LOG_EVERY == 0 or step + 1 == stage.steps:
+                    self.waited = feed.waited
                     numbers = self._look(stage)
                     progress.update(step + 1, numbers)
                 if self._agree(interrupted.is_set()):
@@ -161,19 +165,21 @@ class _Loop:
                     self._checkpoint(stage)
                     saved = time.monotonic()
 
-    def _step(self, stage: Stage, step: int) -> dict[str, Tensor]:
-        rank, processes = self.accelerator.process_index, self.accelerator.num_processes
+    def _feed(self, stage: Stage) -> Feed:
+        accelerator = self.accelerator
+        return Feed(
+            stage,
+            self.data,
+            derive_seed(self.seed, "stage", stage.name),
+            accelerator.process_index,
+            accelerator.num_processes,
+            accelerator.device,
+        )
+
+    def _step(self, stage: Stage, step: int, feed: Feed) -> dict[str, Tensor]:
+        batch = feed.batch(step)
         stage_seed = derive_seed(self.seed, "stage", stage.name)
-        torch.manual_seed(derive_seed(stage_seed, step, rank))
-        draws = Draws(stage_seed, step, rank, processes, self.accelerator.device)
-        batch = Batch(step, draws, processes=processes)
-        if stage.batch_size:
-            count = batch.share(stage.batch_size)
-            start = (step * processes + rank) * count
-            batch.indices = data_order(stage_seed, start, count, len(self.data.train))
-            images, attributes = self.data.train.batch(batch.indices)
-            batch.images = images.to(self.accelerator.device, non_blocking=True)
-            batch.attributes = attributes.to(self.accelerator.device, non_blocking=True)
+        torch.manual_seed(derive_seed(stage_seed, step, self.accelerator.process_index))
         with self.accelerator.autocast():
             losses = stage.step(batch)
         for average in stage.averages:
@@ -197,6 +203,7 @@ class _Loop:
                 "step": self.position.step,
                 "total": self.position.total,
                 "seconds": round(self.position.seconds, 3),
+                "waited": round(self.waited, 3),
             }
             append_json(self.folder / "log.jsonl", {**record, **means})
             self.accelerator.log(means, step=self.position.total)

@@ -26,6 +26,7 @@ _IN_CONFIG = (
     "limit",
     "precision",
     "data",
+    "checkpoint",
 )
 
 _OPTIONS = (
@@ -66,6 +67,12 @@ _OPTIONS = (
         "--data",
         type=click.Path(path_type=Path),
         help="Where the dataset lies.  [default: $BENCH_DATA/DATASET]",
+    ),
+    click.option(
+        "--checkpoint",
+        type=click.Path(path_type=Path),
+        help="Trained weights in place of training: the files of the method's reference "
+        "implementation, or what `bench convert --method` made of them.",
     ),
     click.option(
         "--on-bad-image",

@@ -7,7 +7,8 @@ holds, and splits itself into a training and a test part.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -24,6 +25,8 @@ class Dataset(ABC):
 
     Attributes:
         needs_path: Whether the dataset reads files, so that ``--data`` means something to it.
+        presets: Options that the presets ``smoke`` and ``small`` give to the dataset, such as a
+            smaller size.
         name: The name in the catalog.
         size: Height and width of the images in pixels.
         channels: Colour channels of the images.
@@ -33,6 +36,7 @@ class Dataset(ABC):
     """
 
     needs_path: ClassVar[bool] = False
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     name: str
     size: int
     channels: int = 3
@@ -59,6 +63,40 @@ class Dataset(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the content and of the settings that change the images."""
+
+    def labels(self, indices: Tensor) -> Tensor:
+        """The attributes alone, without reading images where the dataset can do so.
+
+        Args:
+            indices: int64 (N,) in [0, len(self)).
+
+        Returns:
+            float32 (N, A).
+        """
+        return self.batch(indices)[1]
+
+    def identities(self, indices: Tensor) -> Tensor | None:
+        """Who or what the images show, apart from the attributes; None where that is unknown.
+
+        Args:
+            indices: int64 (N,) in [0, len(self)).
+
+        Returns:
+            int64 (N,), equal for images of the same identity; or None.
+        """
+        return None
+
+    def counterfactuals(self, indices: Tensor, target: Tensor) -> Tensor | None:
+        """The true images of the same scenes with other attributes, where they are known.
+
+        Args:
+            indices: int64 (N,) in [0, len(self)).
+            target: float32 (N, A) of 0 and 1, the attributes to show.
+
+        Returns:
+            float32 (N, C, H, W) in [-1, 1]; or None.
+        """
+        return None
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         images, attributes = self.batch(torch.tensor([index]))

@@ -1,0 +1,38 @@
+"""Some images of a dataset, numbered anew: its training or its test part."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from bench.data.base import Dataset
+
+
+class Subset:
+    """Some images of a dataset; every method is the dataset's, for places in the subset.
+
+    Args:
+        dataset: The images.
+        indices: int64 (N,), the places in the dataset.
+    """
+
+    def __init__(self, dataset: Dataset, indices: Tensor) -> None:
+        self.dataset, self.indices = dataset, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Images and attributes of int64 ``indices`` (N,) in [0, len(self))."""
+        return self.dataset.batch(self.indices[indices])
+
+    def labels(self, indices: Tensor) -> Tensor:
+        """The attributes (N, A) alone."""
+        return self.dataset.labels(self.indices[indices])
+
+    def identities(self, indices: Tensor) -> Tensor | None:
+        """Who or what the images show, int64 (N,), or None."""
+        return self.dataset.identities(self.indices[indices])
+
+    def counterfactuals(self, indices: Tensor, target: Tensor) -> Tensor | None:
+        """The true images of the same scenes with the attributes ``target`` (N, A), or None."""
+        return self.dataset.counterfactuals(self.indices[indices], target)

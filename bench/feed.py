@@ -1,0 +1,127 @@
+"""The training images of each step, read while the step before is computed.
+
+What a step gets is a function of (seed, stage, step), so reading ahead changes no bit of a run,
+wherever it is interrupted.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+
+import torch
+from torch import Tensor
+
+from baselines.base import Batch, Pairs, Stage, TrainingData
+from baselines.randomness import Draws, data_order, derive_seed
+from bench.errors import BenchError
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What one step gets of the training set, on the CPU."""
+
+    images: Tensor | None = None
+    attributes: Tensor | None = None
+    indices: Tensor | None = None
+    pairs: Pairs | None = None
+
+
+class Feed:
+    """The batches of one stage for one of the processes that share it; a context manager.
+
+    Args:
+        stage: Says how many images and pairs a step gets.
+        data: Where they come from.
+        seed: The stage's seed.
+        rank: Which process this is.
+        processes: How many there are.
+        device: Where the batches go.
+
+    Attributes:
+        waited: Seconds that steps have waited for their images.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        data: TrainingData,
+        seed: int,
+        rank: int,
+        processes: int,
+        device: torch.device,
+    ) -> None:
+        self._stage, self._data, self._seed = stage, data, seed
+        self._rank, self._processes, self._device = rank, processes, device
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="feed")
+        self._ahead: tuple[int, Future[_Read]] | None = None
+        self.waited = 0.0
+
+    def __enter__(self) -> Feed:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._reader.shutdown(wait=True, cancel_futures=True)
+
+    def batch(self, step: int) -> Batch:
+        """What a step may use; the step after it is read from now on."""
+        draws = Draws(self._seed, step, self._rank, self._processes, self._device)
+        batch = Batch(step, draws, processes=self._processes)
+        if not (self._stage.batch_size or self._stage.pair_count):
+            return batch
+        started = time.monotonic()
+        read = self._reading(step).result()
+        self.waited += time.monotonic() - started
+        if step + 1 < self._stage.steps:
+            self._ahead = (step + 1, self._reader.submit(self._read, step + 1))
+        batch.images = self._moved(read.images)
+        batch.attributes = self._moved(read.attributes)
+        batch.indices = read.indices
+        if read.pairs is not None:
+            batch.pairs = Pairs(
+                read.pairs.first.to(self._device, non_blocking=True),
+                read.pairs.second.to(self._device, non_blocking=True),
+                read.pairs.attributes.to(self._device, non_blocking=True),
+            )
+        return batch
+
+    def _reading(self, step: int) -> Future[_Read]:
+        if self._ahead is not None and self._ahead[0] == step:
+            return self._ahead[1]
+        return self._reader.submit(self._read, step)
+
+    def _read(self, step: int) -> _Read:
+        share = Batch(step, Draws(self._seed, step, 0, 1), processes=self._processes).share
+        pairs = self._pairs(step, share(self._stage.pair_count)) if self._stage.pair_count else None
+        if not self._stage.batch_size:
+            return _Read(pairs=pairs)
+        count = share(self._stage.batch_size)
+        start = (step * self._processes + self._rank) * count
+        indices = data_order(self._seed, start, count, len(self._data.train))
+        return _Read(*self._data.train.batch(indices), indices, pairs)
+
+    def _pairs(self, step: int, count: int) -> Pairs:
+        """This process's part of the pairs, whose attribute vectors differ over all processes."""
+        if self._data.pairs is None:
+            raise BenchError(
+                "The stage needs pairs of different identities, which the dataset does not know: "
+                "take one with identities, such as celeba or celeba-synth."
+            )
+        drawn = self._data.pairs.draw(
+            derive_seed(self._seed, "pairs", step), self._stage.pair_count
+        )
+        places = drawn[self._rank * count : (self._rank + 1) * count]
+        images, attributes = self._data.train.batch(
+            places.T.reshape(-1)
+        )  # all firsts, then seconds
+        return Pairs(images[:count], images[count:], attributes[:count])
+
+    def _moved(self, tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.to(self._device, non_blocking=True)
