@@ -40,6 +40,7 @@ CASE_MODULES = (
     "bench.verify.discovery",
     "bench.verify.hashes",
     "bench.verify.chamfer",
+    "bench.verify.stargan",
     "bench.verify.infonce",
 )
 
