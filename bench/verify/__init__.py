@@ -41,6 +41,7 @@ CASE_MODULES = (
     "bench.verify.hashes",
     "bench.verify.chamfer",
     "bench.verify.stargan",
+    "bench.verify.attgan",
     "bench.verify.infonce",
 )
 
