@@ -6,10 +6,10 @@ finds beyond it, a = E(x) - mu(x), has to be the image's attributes. Pairs of im
 attributes of different individuals pull their a together, all other pairs push theirs apart.
 
 No code was released, and the paper is silent on much. Settings whose reading is ours stand in
-``InfoNCEConfig``; fixed are these: E_mu starts afresh (a copy of E would make a = 0, whose cosine is
-undefined) and sees the image only; h is an MLP with two hidden layers; C_a is linear and part of the
-discriminator; on feature maps, h(Attr) is the same at every position, C_a looks at the mean over
-positions, and the distance of a to h(Attr) is the mean over positions.
+``InfoNCEConfig``. Fixed are these: E_mu starts afresh (a copy of E would make a = 0, whose cosine
+is undefined) and sees the image only; h is an MLP with two hidden layers; C_a is linear and part
+of the discriminator; on feature maps, h(Attr) is the same at every position, C_a looks at the mean
+over positions, and the distance of a to h(Attr) is the mean over positions.
 """
 
 from __future__ import annotations
