@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 
 from baselines.base import Attributes, Batch, Editor, MethodConfig, Stage, TrainingData
@@ -54,7 +54,7 @@ class StarGANConfig(MethodConfig):
         beta2: Likewise.
         decay: ``released`` lowers the rates once in ``decay_interval`` iterations and by
             1/``decay_iterations`` only, ``published`` in each iteration, which ends at zero.
-        decay_iterations: The last iterations, in which rates fall.
+        decay_iterations: The last iterations (at most all), in which the rates fall.
         decay_interval: See ``decay``.
         label_type: ``multi-label`` sums a binary cross entropy over the attributes (CelebA),
             ``classes`` is a softmax (RaFD); None takes classes where one exclusive group covers
@@ -85,21 +85,16 @@ class StarGANConfig(MethodConfig):
     flip: bool = True
     per_image_statistics: bool = True
 
-    @model_validator(mode="after")
-    def _check(self) -> StarGANConfig:
-        if self.decay == "published" and self.decay_iterations > self.iterations:
-            raise ValueError(
-                f"decay_iterations ({self.decay_iterations}) must be at most iterations "
-                f"({self.iterations}) for decay=published"
-            )
-        return self
-
     def rate_factor(self, iteration: int) -> float:
         """What the learning rates are multiplied by after ``iteration`` (1-based) iterations."""
-        interval = 1 if self.decay == "published" else self.decay_interval
-        start = max(self.iterations - self.decay_iterations, 0)
+        published = self.decay == "published"
+        lasting = (
+            min(self.decay_iterations, self.iterations) if published else self.decay_iterations
+        )
+        interval = 1 if published else self.decay_interval
+        start = max(self.iterations - lasting, 0)
         lowered = max(iteration // interval - start // interval, 0)
-        return 1 - lowered / self.decay_iterations if lowered else 1.0
+        return 1 - lowered / lasting if lowered else 1.0
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum of a network's loss terms."""

@@ -25,6 +25,8 @@ class InstanceNorm(nn.InstanceNorm2d):
         per_image: False evaluates with the running statistics instead.
     """
 
+    momentum: float
+
     def __init__(self, channels: int, per_image: bool = True) -> None:
         super().__init__(channels, affine=True, track_running_stats=True)
         self.per_image = per_image

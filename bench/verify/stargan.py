@@ -164,11 +164,12 @@ def schedule_case(golden: Case) -> dict[str, Tensor]:
     """The iterations at which the learning rate falls, and what it is then."""
     got: dict[str, Tensor] = {}
     for key, one in enumerate(golden.config["schedules"]):
-        config = StarGANConfig(
-            iterations=one["num_iters"],
-            decay_iterations=one["num_iters_decay"],
-            decay_interval=one["lr_update_step"],
-        )
+        settings = {
+            "iterations": one["num_iters"],
+            "decay_iterations": one["num_iters_decay"],
+            "decay_interval": one["lr_update_step"],
+        }
+        config = StarGANConfig.model_validate(settings)
         factors = [config.rate_factor(iteration) for iteration in range(one["num_iters"] + 1)]
         falls = [i for i in range(1, len(factors)) if factors[i] < factors[i - 1]]
         got[f"iter.{key}"] = torch.tensor(falls)
@@ -188,19 +189,16 @@ def _stage(golden: Case) -> AdversarialStage:
         size=given["image_size"],
         channels=3,
     )
-    options = {
+    settings = {
+        "generator_width": networks["conv_dim"],
+        "residual_blocks": networks["repeat_num"],
+        "discriminator_width": given["conv_dim"],
+        "discriminator_layers": given["repeat_num"],
+    }
+    settings |= {
         ours: golden.config[theirs] for ours, theirs in _OPTIONS.items() if theirs in golden.config
     }
-    method = StarGAN(
-        StarGANConfig(
-            generator_width=networks["conv_dim"],
-            residual_blocks=networks["repeat_num"],
-            discriminator_width=given["conv_dim"],
-            discriminator_layers=given["repeat_num"],
-            **options,
-        ),
-        data,
-    )
+    method = StarGAN(StarGANConfig.model_validate(settings), data)
     method.generator.load_state_dict(_below(golden.weights, "G."))
     method.discriminator.load_state_dict(_below(golden.weights, "D."))
     return AdversarialStage(method.train(), data)
