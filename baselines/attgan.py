@@ -127,11 +127,11 @@ class AttGAN(Editor):
         self.generator = Generator(config, data.channels, count)
         self.discriminators = Discriminators(config, data.channels, data.size, count)
         self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loaded = False
+        self._loaded = False
 
     def stages(self, data: TrainingData) -> Iterator[Stage]:
         """One adversarial stage; none once a reference's generator was loaded."""
-        if not self.loaded:
+        if not self._loaded:
             yield AdversarialStage(self, data)
 
     def edit(self, images: Tensor, source: Tensor, target: Tensor) -> Tensor:
@@ -159,7 +159,7 @@ class AttGAN(Editor):
         load_network(self.generator, states["G"])
         if "D" in states:
             load_network(self.discriminators, states["D"])
-        self.loaded = True
+        self._loaded = True
 
 
 @dataclass(frozen=True)
@@ -190,8 +190,7 @@ class AdversarialStage(Stage):
     def __init__(self, method: AttGAN, data: TrainingData) -> None:
         super().__init__()
         self.method, self.config = method, method.config
-        self.size, self.channels = data.size, data.channels
-        self.num_attributes = len(data.attributes.names)
+        self.data, self.num_attributes = data, len(data.attributes.names)
         self.batch_size = self.config.batch_size
         self.steps = self.config.iterations or self._steps_of_epochs(data)
         self.generator_optimizer = self._adam(method.generator)
@@ -241,19 +240,18 @@ class AdversarialStage(Stage):
         return {f"{name}/{term}": loss.detach() for term, loss in losses.items()}
 
     def collapsed(self) -> str | None:
-        """All edited images equal: neither image nor attributes have an effect any more."""
-        generator, training = self.method.generator, self.method.generator.training
-        device = next(generator.parameters()).device
-        waves = torch.arange(self.size, device=device) * torch.arange(1, 5, device=device)[:, None]
-        images = torch.sin(waves)[:, None, :, None] * torch.cos(waves)[:, None, None, :]
-        labels = torch.eye(4, self.num_attributes, device=device)
+        """Different images become the same picture."""
+        indices = torch.arange(min(8, len(self.data.train)))
+        device = next(self.method.parameters()).device
+        images, labels = (some.to(device) for some in self.data.train.batch(indices))
+        training = self.method.training
         with torch.no_grad():
-            edited = generator.eval()(
-                images.expand(-1, self.channels, -1, -1), scaled(labels, self.config.thres_int)
-            )
-        generator.train(training)
-        spread = edited.std(dim=0).mean().item()
-        return None if spread > 1e-4 else f"all edits are the same picture (spread {spread:.1e})"
+            edited = self.method.eval().edit(images, labels, labels)
+        self.method.train(training)
+        before, after = (some.std(dim=0).mean().item() for some in (images, edited))
+        if after > 1e-3 * before or before == 0:
+            return None
+        return f"different images become the same picture (spread {after:.1e} of {before:.1e})"
 
     def _draw(self, draws: Draws, images: Tensor) -> StepDraws:
         rows = len(images)

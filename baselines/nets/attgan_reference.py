@@ -73,8 +73,8 @@ def _describe_generator(state: Mapping[str, Tensor]) -> dict[str, int]:
         "channels": encoder[0][1],
         "layers": len(widths),
         "encoder_width": widths[0],
-        "decoder_width": decoder[-2][1] // 2 if len(decoder) > 1 else 0,
         "max_width": max(widths),
+        "decoder_width": decoder[-2][1] // 2 if len(decoder) > 1 else 0,
         "shortcut_layers": sum(more in (width, width + attributes) for more, width in shortcuts),
         "inject_layers": sum(more in (attributes, width + attributes) for more, width in shortcuts),
     }
