@@ -40,6 +40,7 @@ CASE_MODULES = (
     "bench.verify.discovery",
     "bench.verify.hashes",
     "bench.verify.chamfer",
+    "bench.verify.icgan",
     "bench.verify.stargan",
     "bench.verify.attgan",
     "bench.verify.infonce",
