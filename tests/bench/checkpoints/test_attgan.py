@@ -108,7 +108,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, share: float) -> None:
     file = folder / "checkpoint" / "weights.10.pth"
     whole = file.read_bytes()
     file.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(BenchError, match="weights.10.pth"):
+    with pytest.raises(BenchError, match=r"weights\.10\.pth"):
         read_states(folder)
 
 
