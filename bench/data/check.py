@@ -23,7 +23,7 @@ from bench.errors import BenchError, MissingFile
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 # Modes that Pillow turns into 8-bit RGB without loss; it would clip 16-bit and float images.
-_MODES = ("1", "CMYK", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr")
+LOSSLESS_MODES = ("1", "CMYK", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr")
 _END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 _TAIL = 64  # bytes; a marker further from the end than that makes a file worth decoding
 
@@ -164,7 +164,7 @@ def _examine(folder: Path, name: str, smallest: int, decode: bool) -> Picture | 
             return BadImage(name, "is empty")
         with Image.open(path) as image:
             width, height = image.size
-            if image.mode not in _MODES:
+            if image.mode not in LOSSLESS_MODES:
                 return BadImage(name, f"has pixels of the mode {image.mode}, which is not 8-bit")
             if min(width, height) < smallest:
                 wanted = f"below the {smallest} asked for"
