@@ -98,7 +98,8 @@ def open_dataset(name: str, path: Path | None, options: Mapping[str, Any]) -> Da
 
     Args:
         name: Catalog name.
-        path: Where it lies; None for ``$BENCH_DATA/<name>`` or the cache.
+        path: Where it lies; None for ``$BENCH_DATA/<name>``, the cache, or where a package of
+            the system puts it.
         options: Keyword arguments of its class.
 
     Raises:
@@ -109,7 +110,7 @@ def open_dataset(name: str, path: Path | None, options: Mapping[str, Any]) -> Da
     known = [key for key in inspect.signature(dataset).parameters if key not in ("path", "device")]
     check_keys(arguments, known, f"option of the dataset {name}")
     if dataset.needs_path:
-        arguments["path"] = path or _default_place(name)
+        arguments["path"] = path or _default_place(name, dataset.installed)
     elif path is not None:
         raise BenchError(f"The dataset {name} reads no files; leave --data {path} out.")
     try:
@@ -118,13 +119,15 @@ def open_dataset(name: str, path: Path | None, options: Mapping[str, Any]) -> Da
         raise BenchError(f"The dataset {name} cannot be opened: {error}") from error
 
 
-def _default_place(name: str) -> Path:
+def _default_place(name: str, installed: Path | None) -> Path:
     if any(entry.name == name for entry in downloads()):
         return locate(name)
     folder = data_folder() / name
-    if not folder.exists():
-        raise MissingFile(
-            f"The dataset {name} is not in {folder}: put its folder there, or say where it is by "
-            "--data."
-        )
-    return folder
+    if folder.exists():
+        return folder
+    if installed is not None and installed.exists():
+        return installed
+    raise MissingFile(
+        f"The dataset {name} is not in {folder}: put its folder there, or say where it is by "
+        f"--data (it needs {lookup('datasets', name).needs})."
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -25,8 +26,11 @@ class Dataset(ABC):
 
     Attributes:
         needs_path: Whether the dataset reads files, so that ``--data`` means something to it.
+        installed: Where a package of the system puts the dataset's files; None for nowhere.
         presets: Options that the presets ``smoke`` and ``small`` give to the dataset, such as a
             smaller size.
+        everything: Options that give it all its attributes, for a predictor that serves whatever
+            selection of them methods are given.
         name: The name in the catalog.
         size: Height and width of the images in pixels.
         channels: Colour channels of the images.
@@ -36,7 +40,9 @@ class Dataset(ABC):
     """
 
     needs_path: ClassVar[bool] = False
+    installed: ClassVar[Path | None] = None
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    everything: ClassVar[Mapping[str, Any]] = {}
     name: str
     size: int
     channels: int = 3
