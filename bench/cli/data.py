@@ -11,12 +11,14 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from bench.data.celeba_check import LabelReport
     from bench.data.check import FolderReport
 
 _EXAMPLES = """\b
 Examples:
   bench data check pictures
   bench data check pictures --size 256 --json
+  bench data check ~/data/celeba
 """
 
 
@@ -35,16 +37,25 @@ def command() -> None:
 def check(ctx: click.Context, path: Path, size: int, as_json: bool) -> None:
     """Decode every image in the folder PATH and say what can be used, and what not and why.
 
-    Exits 2 if an image is bad or none is usable.
+    In a folder of CelebA, say also what its labels are and whether they go with the images.
+
+    Exits 2 if an image is bad, none is usable, or labels do not go with the images.
     """
+    from bench.data.celeba_check import check_labels
+    from bench.data.celeba_folder import holds_celeba
     from bench.data.check import check_folder
 
     report = check_folder(path, size)
+    labels = check_labels(path, report) if holds_celeba(path) else None
     if as_json:
-        click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
+        annotated = {} if labels is None else {"labels": labels.as_json()}
+        click.echo(json.dumps(report.as_json() | annotated, indent=2, ensure_ascii=False))
     else:
         _print(report)
-    ctx.exit(2 if report.bad or not report.pictures else 0)
+        if labels is not None:
+            _print_labels(labels)
+    sound = report.pictures and not report.bad and (labels is None or labels.usable)
+    ctx.exit(0 if sound else 2)
 
 
 def _print(report: FolderReport) -> None:
@@ -57,6 +68,38 @@ def _print(report: FolderReport) -> None:
         click.echo(f"ignored  {_counts(kinds)}: no images by their names")
     for one in report.bad:
         click.echo(f"bad      {one}")
+
+
+def _print_labels(report: LabelReport) -> None:
+    click.echo(f"labels   {report.rows:,} rows in {report.path.name}")
+    shares = ((name, n / report.rows) for name, n in report.positives.items())
+    click.echo(f"present  {', '.join(f'{name} {share:.1%}' for name, share in shares)}")
+    if report.constant:
+        click.echo(f"constant {', '.join(report.constant)}: nothing can be learnt of these")
+    if report.identities is None:
+        click.echo("people   unknown: there is no identity_CelebA.txt")
+    else:
+        click.echo(f"people   {report.identities:,}")
+    if report.parts is None:
+        click.echo("parts    unknown: there is no list_eval_partition.txt")
+    else:
+        click.echo(f"parts    {_counts(report.parts.items())}")
+    if report.conflicts:
+        click.echo(f"both     {_counts(report.conflicts.items())}: exclusive by their meaning")
+    for names, fault in (
+        (report.without_image, "have labels and are not there"),
+        (report.without_row, "have no labels and are not used"),
+        (report.wrong_size, "have not the 178 x 218 pixels of CelebA"),
+    ):
+        if names:
+            named = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+            click.echo(f"images   {len(names):,} {fault}: {named}")
+    for count, fault in (
+        (report.without_identity, "are not in identity_CelebA.txt"),
+        (report.without_part, "are in no part of list_eval_partition.txt"),
+    ):
+        if count:
+            click.echo(f"labels   {count:,} rows {fault}")
 
 
 def _counts(counts: Iterable[tuple[str, int]], shown: int = 8) -> str:
