@@ -44,6 +44,7 @@ CASE_MODULES = (
     "bench.verify.stargan",
     "bench.verify.attgan",
     "bench.verify.infonce",
+    "bench.verify.celeba",
 )
 
 Got = Mapping[str, Tensor | NDArray[Any] | float]
