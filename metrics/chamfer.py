@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.spatial import cKDTree
 
-from metrics.arrays import FloatArray, finite_array
+from metrics.arrays import FloatArray, finite_array, require_finite, two_sets
 
 Backend = Literal["kdtree", "pytorch3d"]
 PointReduction = Literal["mean", "sum", "max"]
@@ -30,6 +30,7 @@ _REDUCTIONS: dict[str, Callable[[FloatArray], Any]] = {
     "sum": np.sum,
     "max": np.max,
 }
+_OVERFLOW = "The points are so far apart that their squared distances overflow"
 
 
 def chamfer_infoscc(
@@ -50,7 +51,8 @@ def chamfer_infoscc(
         ValueError: As ``nearest_squared_distances``.
         ImportError: Likewise.
     """
-    return float(nearest_squared_distances(real, fake, backend=backend, workers=workers).sum())
+    distances = nearest_squared_distances(real, fake, backend=backend, workers=workers)
+    return _reduced(distances, "sum")
 
 
 def chamfer_pytorch3d(
@@ -88,14 +90,14 @@ def chamfer_pytorch3d(
             f"A reduction over points is one of {', '.join(_REDUCTIONS)}, not {point_reduction!r}."
         )
 
-    def reduced(points: Any, others: Any) -> float:
+    def one_way(points: Any, others: Any) -> float:
         distances = nearest_squared_distances(points, others, backend=backend, workers=workers)
-        return float(_REDUCTIONS[point_reduction](distances))
+        return _reduced(distances, point_reduction)
 
-    there = reduced(first, second)
+    there = one_way(first, second)
     if single_directional:
         return there
-    back = reduced(second, first)
+    back = one_way(second, first)
     return max(there, back) if point_reduction == "max" else there + back
 
 
@@ -115,25 +117,24 @@ def nearest_squared_distances(
         (N,) float64; exactly 0 for points that are among the others.
 
     Raises:
-        ValueError: No points, NaN or infinite coordinates, different numbers of dimensions, or an
-            unknown backend.
+        ValueError: No points, NaN or infinite coordinates, different numbers of dimensions, points
+            so far apart that squared distances overflow, or an unknown backend.
         ImportError: pytorch3d is asked for and not installed.
     """
-    sources = finite_array(points, "The set of points", ndim=2)
-    targets = finite_array(others, "The set of other points", ndim=2)
-    if sources.shape[1] != targets.shape[1]:
-        raise ValueError(
-            f"Points of {sources.shape[1]} dimensions have no distance to points of "
-            f"{targets.shape[1]}."
-        )
+    sources, targets = two_sets(points, others, "set of points", "set of other points")
     if backend == "pytorch3d":
         return _by_pytorch3d(sources, targets)
     if backend != "kdtree":
         raise ValueError(f"A backend is 'kdtree' or 'pytorch3d', not {backend!r}.")
     distances, nearest = cKDTree(targets).query(sources, workers=workers)
-    if not np.isfinite(distances).all():
-        raise ValueError("The points are so far apart that their squared distances overflow.")
+    require_finite(distances, _OVERFLOW)
     return np.square(sources - targets[nearest]).sum(axis=1)
+
+
+def _reduced(distances: FloatArray, reduction: PointReduction) -> float:
+    value = float(_REDUCTIONS[reduction](distances))
+    require_finite(value, _OVERFLOW)
+    return value
 
 
 def _by_pytorch3d(sources: FloatArray, targets: FloatArray) -> FloatArray:

@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.arrays import FloatArray, finite_array
+from metrics.arrays import FloatArray, finite_array, require_finite
 from metrics.statistics import Interval, bootstrap_means, percentile_interval
 
 Reading = Literal["signed-mean", "mean-absolute"]
@@ -64,8 +64,8 @@ def discovery_scores(after: Any, before: Any, reading: Reading = "signed-mean") 
         reading: See the module.
 
     Raises:
-        ValueError: Shapes that do not match, NaN or infinite entries, fewer than two attributes,
-            or an unknown reading.
+        ValueError: Shapes that do not match, NaN or infinite entries, changes that overflow, fewer
+            than two attributes, or an unknown reading.
     """
     return scores_from_changes(_changes(after, before, reading).mean(axis=0))
 
@@ -137,6 +137,7 @@ def _changes(after: Any, before: Any, reading: Reading) -> FloatArray:
             f"Scores before the step have shape {unmoved.shape}, those after it {moved.shape}."
         )
     shifts = (moved - unmoved).swapaxes(0, 1)
+    require_finite(shifts.sum(axis=0), "The scores are so large that their changes overflow")
     if reading == "signed-mean":
         return shifts
     if reading == "mean-absolute":

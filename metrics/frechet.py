@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from metrics.arrays import FloatArray, finite_array
+from metrics.arrays import FloatArray, finite_array, require_finite
 from metrics.moments import RunningMoments
 
 _EPSILON = float(np.finfo(np.float64).eps)
@@ -47,7 +47,8 @@ def frechet_distance(mean1: Any, covariance1: Any, mean2: Any, covariance2: Any)
 
     Raises:
         ValueError: NaN or infinite entries, a covariance that is not symmetric or has negative
-            eigenvalues, or shapes that do not match.
+            eigenvalues, shapes that do not match, or numbers so large that the distance or the
+            product of the covariances overflows.
     """
     mean_1, cov_1 = _gaussian(mean1, covariance1, "first")
     mean_2, cov_2 = _gaussian(mean2, covariance2, "second")
@@ -75,7 +76,8 @@ def frechet_distance_from_features(features1: Any, features2: Any) -> float:
         The distance, at least 0; covariances are divided by N - 1 and M - 1.
 
     Raises:
-        ValueError: Fewer than two rows, NaN or infinite entries, or different widths.
+        ValueError: Fewer than two rows, NaN or infinite entries, different widths, or features so
+            large that variances, their products or the distance overflow.
 
     Warns:
         UserWarning: A set has fewer rows than dimensions; the distance is then biased upwards.
@@ -87,12 +89,7 @@ def frechet_distance_from_features(features1: Any, features2: Any) -> float:
     dimensions, fewest = len(mean_1), min(first.count, second.count)
     if mean_1.shape != mean_2.shape:
         raise ValueError(f"Features of {dimensions} and {len(mean_2)} dimensions do not compare.")
-    if fewest < dimensions:
-        warnings.warn(
-            f"A Fréchet distance from {fewest} samples of {dimensions} features is biased upwards; "
-            f"use at least {dimensions} samples, or the kernel distance.",
-            stacklevel=2,
-        )
+    warn_of_few_samples(fewest, dimensions)
     size = _total_variance(cov_1, cov_2)
     allowed = _ALLOWED_FROM_STATISTICS
     # The covariance of as many samples as dimensions, or fewer, has no full rank.
@@ -104,17 +101,33 @@ def frechet_distance_from_features(features1: Any, features2: Any) -> float:
     return _distance(mean_1 - mean_2, size, trace_of_root)
 
 
+def warn_of_few_samples(samples: int, dimensions: int) -> None:
+    """Say that the distance of so few samples is biased, which its moments do not show.
+
+    Args:
+        samples: Of the smaller set.
+        dimensions: Features of a sample, D.
+
+    Warns:
+        UserWarning: There are fewer samples than dimensions.
+    """
+    if samples < dimensions:
+        warnings.warn(
+            f"A Fréchet distance from {samples} samples of {dimensions} features is biased "
+            f"upwards; use at least {dimensions} samples, or the kernel distance.",
+            stacklevel=3,
+        )
+
+
 def _total_variance(cov_1: FloatArray, cov_2: FloatArray) -> float:
     size = float(np.trace(cov_1) + np.trace(cov_2))
-    if not np.isfinite(size):
-        raise ValueError("The features are so large that their variances overflow.")
+    require_finite(size, "The features are so large that their variances overflow")
     return size
 
 
 def _distance(offset: FloatArray, size: float, trace_of_root: float) -> float:
     distance = float(offset @ offset) + size - 2.0 * trace_of_root
-    if not np.isfinite(distance):
-        raise ValueError("The means are so far apart that their distance overflows.")
+    require_finite(distance, "The means are so far apart that their distance overflows")
     return max(distance, 0.0)
 
 
@@ -198,7 +211,10 @@ def _sum_of_singular_values(matrix: FloatArray, allowed: float) -> float:
         return 0.0
     if matrix.shape[0] > matrix.shape[1]:
         matrix = matrix.T
-    squares = np.linalg.eigvalsh(matrix @ matrix.T)
+    product = matrix @ matrix.T
+    fault = "The features are so large that the products of their covariances overflow"
+    require_finite(np.diagonal(product).sum(), fault)
+    squares = np.linalg.eigvalsh(product)
     noise = _EPSILON * squares[-1]
     error = (noise / (2.0 * np.sqrt(squares.clip(min=noise)))).sum() if noise > 0.0 else 0.0
     if error <= allowed:

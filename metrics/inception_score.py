@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.arrays import FloatArray, finite_array
+from metrics.arrays import FloatArray, finite_array, require_finite
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ def inception_score(logits: Any, *, splits: int = 10, seed: int | None = 2020) -
         seed: Shuffles the rows first, see ``shuffled_rows``; None leaves them in order.
 
     Raises:
-        ValueError: NaN or infinite entries, no splits, or more splits than rows.
+        ValueError: NaN or infinite entries, no splits, more splits than rows, or logits whose
+            differences overflow.
     """
     rows = finite_array(logits, "The logits", ndim=2)
     count = len(rows)
@@ -71,4 +72,5 @@ def _score(logits: FloatArray) -> float:
     shares = probabilities.mean(axis=0)
     log_shares = np.log(shares, out=np.zeros_like(shares), where=shares > 0.0)
     divergences = (probabilities * (log_probabilities - log_shares)).sum(axis=1)
+    require_finite(divergences, "The logits are so large that their differences overflow")
     return float(np.exp(divergences.mean()))

@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.arrays import FloatArray, finite_array
-
-_ENTRIES_AT_ONCE = 4_000_000  # kernel values held in memory at a time: 32 MB
+from metrics.arrays import FloatArray, require_finite, row_blocks, two_sets
 
 Kernel = Callable[[FloatArray, FloatArray], FloatArray]
 
@@ -87,6 +85,7 @@ class GaussianKernel:
         exponent -= (x * x).sum(axis=1)[:, None]
         exponent -= (y * y).sum(axis=1)
         exponent /= 2.0 * self.sigma**2
+        np.minimum(exponent, 0.0, out=exponent)  # rounding may leave it above
         return np.exp(exponent, out=exponent)
 
 
@@ -117,8 +116,8 @@ def kernel_distance(
         seed: Seeds the draws, see ``draw_subsets``.
 
     Raises:
-        ValueError: NaN or infinite entries, different widths, no subsets, or subsets of fewer than
-            two rows or more than a set has.
+        ValueError: NaN or infinite entries, different widths, no subsets, subsets of fewer than
+            two rows or more than a set has, or features whose kernel overflows.
     """
     first, second = _two_sets(features1, features2)
     if subsets < 1:
@@ -148,7 +147,8 @@ def squared_mmd(features1: Any, features2: Any, kernel: Kernel = _KID_KERNEL) ->
         A number that falls below 0 for sets that are alike.
 
     Raises:
-        ValueError: Fewer than two rows, NaN or infinite entries, or different widths.
+        ValueError: Fewer than two rows, NaN or infinite entries, different widths, or features
+            whose kernel overflows.
     """
     return _squared_mmd(*_two_sets(features1, features2), kernel)
 
@@ -167,13 +167,7 @@ def draw_subsets(
 
 
 def _two_sets(features1: Any, features2: Any) -> tuple[FloatArray, FloatArray]:
-    first = finite_array(features1, "The first set of features", ndim=2)
-    second = finite_array(features2, "The second set of features", ndim=2)
-    if first.shape[1] != second.shape[1]:
-        raise ValueError(
-            f"Features of {first.shape[1]} and {second.shape[1]} dimensions do not compare."
-        )
-    return first, second
+    return two_sets(features1, features2, "first set of features", "second set of features")
 
 
 def _squared_mmd(x: FloatArray, y: FloatArray, kernel: Kernel) -> float:
@@ -182,24 +176,18 @@ def _squared_mmd(x: FloatArray, y: FloatArray, kernel: Kernel) -> float:
         raise ValueError(f"A kernel distance needs at least two rows of each set, not {n} and {m}.")
     within_x = _sum_of_others(x, kernel) / (n * (n - 1))
     within_y = _sum_of_others(y, kernel) / (m * (m - 1))
-    between = sum(float(kernel(block, y).sum()) for block in _blocks(x, m)) / (n * m)
+    between = sum(float(kernel(x[rows], y).sum()) for rows in row_blocks(n, m)) / (n * m)
     squared = within_x + within_y - 2.0 * between
-    if not np.isfinite(squared):
-        raise ValueError("The kernel is NaN or infinite on these features, or they are too large.")
+    require_finite(
+        squared, "The kernel is NaN or infinite on these features, or they are too large"
+    )
     return squared
 
 
 def _sum_of_others(x: FloatArray, kernel: Kernel) -> float:
     """The sum over all pairs of different rows."""
-    total, start = 0.0, 0
-    for block in _blocks(x, len(x)):
-        values = kernel(block, x)
-        total += float((values.sum(axis=1) - np.diagonal(values, offset=start)).sum())
-        start += len(block)
+    total = 0.0
+    for rows in row_blocks(len(x), len(x)):
+        values = kernel(x[rows], x)
+        total += float((values.sum(axis=1) - np.diagonal(values, offset=rows.start)).sum())
     return total
-
-
-def _blocks(x: FloatArray, columns: int) -> Iterator[FloatArray]:
-    size = max(_ENTRIES_AT_ONCE // columns, 1)
-    for start in range(0, len(x), size):
-        yield x[start : start + size]

@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metrics.arrays import require_finite
+
 _ROWS_AT_ONCE = 4096  # rows converted to float64 at a time: 16 MB for 512 columns
 
 
@@ -37,7 +39,8 @@ class RunningMoments:
 
         Raises:
             ValueError: The batch is empty, has other than two axes, another width than those
-                before, or NaN or infinite entries; the moments are then as they were before.
+                before, NaN or infinite entries, or sums that overflow; the moments are then as
+                they were before.
         """
         rows = batch.detach() if isinstance(batch, Tensor) else np.asarray(batch)
         if rows.ndim != 2 or 0 in rows.shape:
@@ -77,12 +80,14 @@ class RunningMoments:
         """(D, D) float64, the scatter divided by ``count - ddof``.
 
         Raises:
-            ValueError: Fewer than ``ddof + 1`` rows.
+            ValueError: Fewer than ``ddof + 1`` rows, or variances that overflow.
         """
         if self._scatter is None or self.count <= ddof:
             raise ValueError(
                 f"A covariance with ddof {ddof} needs at least {ddof + 1} rows, not {self.count}."
             )
+        variances = self._scatter.diagonal().cpu().numpy()
+        require_finite(variances, "The features are so large that their variances overflow")
         return self._scatter / (self.count - ddof)
 
     def _check_width(self, width: int) -> None:
@@ -112,7 +117,7 @@ def _moments_of(rows: Tensor) -> tuple[int, Tensor, Tensor]:
     """Count, mean and scatter of float64 rows (n, D), which are overwritten."""
     mean = rows.mean(dim=0)
     if not torch.isfinite(mean).all():  # a NaN or an infinity anywhere in a column reaches its mean
-        raise ValueError("A batch has NaN or infinite entries.")
+        raise ValueError("A batch has NaN or infinite entries, or its sum overflows.")
     rows -= mean
     if rows.is_cuda:
         return len(rows), mean, rows.T @ rows

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from metrics.arrays import finite_array
+from metrics.arrays import finite_array, require_finite, row_blocks, two_sets
 
-_ENTRIES_AT_ONCE = 4_000_000  # projections held in memory at a time: 32 MB for each set
+_NAMES = ("first set of features", "second set of features")
 
 
 def monge_inception_distance(
@@ -37,10 +37,10 @@ def monge_inception_distance(
         A number of at least 0, in squared units of the features.
 
     Raises:
-        ValueError: NaN or infinite entries, different widths, or no projections.
+        ValueError: NaN or infinite entries, different widths, no projections, or features whose
+            squared differences overflow.
     """
-    first = finite_array(features1, "The first set of features", ndim=2)
-    second = finite_array(features2, "The second set of features", ndim=2)
+    first, second = two_sets(features1, features2, *_NAMES)
     if projections < 1:
         raise ValueError(f"A sliced distance needs at least one projection, not {projections}.")
     generator = torch.Generator().manual_seed(seed)
@@ -66,10 +66,10 @@ def sliced_distance(features1: Any, features2: Any, directions: Any) -> float:
         A number of at least 0.
 
     Raises:
-        ValueError: NaN or infinite entries, or shapes that do not match.
+        ValueError: NaN or infinite entries, shapes that do not match, or features whose squared
+            differences overflow.
     """
-    first = finite_array(features1, "The first set of features", ndim=2)
-    second = finite_array(features2, "The second set of features", ndim=2)
+    first, second = two_sets(features1, features2, *_NAMES)
     slices = finite_array(directions, "The directions", ndim=2)
     if first.shape != second.shape:
         raise ValueError(
@@ -80,10 +80,11 @@ def sliced_distance(features1: Any, features2: Any, directions: Any) -> float:
             f"Directions of {slices.shape[1]} dimensions do not go with features of "
             f"{first.shape[1]}."
         )
-    at_once = max(_ENTRIES_AT_ONCE // len(first), 1)
     total = 0.0
-    for start in range(0, len(slices), at_once):
-        block = slices[start : start + at_once].T  # D x P
+    for some in row_blocks(len(slices), len(first)):
+        block = slices[some].T  # D x P
         difference = np.sort(first @ block, axis=0) - np.sort(second @ block, axis=0)
         total += float((difference**2).sum())
-    return 3.0 * first.shape[1] * total / (len(first) * len(slices))
+    distance = 3.0 * first.shape[1] * total / (len(first) * len(slices))
+    require_finite(distance, "The features are so large that their squared differences overflow")
+    return distance

@@ -24,10 +24,11 @@ from torch.nn import functional
 from metrics.arrays import FloatArray, finite_array
 from metrics.images import check_range
 
+SSIM_WINDOW = 11  # pixels to a side that SSIM looks at together
 CEILING = 100.0  # dB; an error of a hundred-thousandth of the range, 1/390 of an 8-bit step
 
 _EPSILON = 1e-10  # added to the norm of a position's channels, as in the package lpips
-_MARGIN = 5  # pixels on either side in SSIM's window of 11 x 11
+_MARGIN = SSIM_WINDOW // 2  # pixels on either side of the middle one
 
 
 def lpips_distances(
@@ -47,7 +48,8 @@ def lpips_distances(
         (N,), 0 for equal activations.
 
     Raises:
-        ValueError: Stages that do not match, or NaN or infinite activations.
+        ValueError: Stages that do not match, NaN or infinite activations or heads, or activations
+            whose squares overflow.
     """
     return lpips_by_stage(first, second, heads).sum(dim=0)
 
@@ -141,10 +143,10 @@ def ssim(images: Tensor, truth: Tensor, mask: Tensor | None = None) -> FloatArra
     """
     image_metrics = _torchmetrics()
     images, truth = _unit_range(images, truth)
-    if min(images.shape[-2:]) <= 2 * _MARGIN:
+    if min(images.shape[-2:]) < SSIM_WINDOW:
         raise ValueError(
-            f"SSIM looks through windows of 11 x 11 pixels, but the images have "
-            f"{images.shape[-2]} x {images.shape[-1]}."
+            f"SSIM looks through windows of {SSIM_WINDOW} x {SSIM_WINDOW} pixels, but the images "
+            f"have {images.shape[-2]} x {images.shape[-1]}."
         )
     if mask is not None:
         images = true_outside(images, truth, mask)
@@ -218,21 +220,24 @@ def _stage_maps(
     _check_stages(first, second, heads)
     maps = []
     for stage, (one, other) in enumerate(zip(first, second, strict=True)):
-        squared = (_unit_length(one) - _unit_length(other)).square()
+        squared = (_unit_length(one, stage) - _unit_length(other, stage)).square()
         if heads is None:
             weighted = squared.sum(dim=1)
         else:
             weighted = torch.einsum("nchw,c->nhw", squared, heads[stage])
-        if not torch.isfinite(weighted.detach()).all():
-            raise ValueError(f"The activations of stage {stage} have NaN or infinite entries.")
         maps.append(weighted)
     return maps
 
 
-def _unit_length(activations: Tensor) -> Tensor:
+def _unit_length(activations: Tensor, stage: int) -> Tensor:
     """Channels of each position divided by their norm; a position of zeros stays zero."""
     # A square root has no finite slope at 0, where norm() has the slope 0.
-    return activations / (activations.norm(dim=1, keepdim=True) + _EPSILON)
+    lengths = activations.norm(dim=1, keepdim=True)
+    if not torch.isfinite(lengths.detach()).all():
+        raise ValueError(
+            f"The activations of stage {stage} have NaN or infinite entries, or overflow squared."
+        )
+    return activations / (lengths + _EPSILON)
 
 
 def _check_stages(
@@ -250,6 +255,8 @@ def _check_stages(
             f"The stages have {widths} channels, but the heads have the shapes "
             f"{[tuple(head.shape) for head in heads]}."
         )
+    if heads is not None and not all(torch.isfinite(head.detach()).all() for head in heads):
+        raise ValueError("The heads have NaN or infinite entries.")
 
 
 def _unit_range(images: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:

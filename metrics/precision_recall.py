@@ -11,16 +11,13 @@ and all others are made with sums of squared differences.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.arrays import FloatArray, finite_array
-
-_ENTRIES_AT_ONCE = 4_000_000  # numbers held in memory at a time: 32 MB for each temporary array
+from metrics.arrays import FloatArray, require_finite, row_blocks, two_sets
 
 
 @dataclass(frozen=True)
@@ -61,15 +58,11 @@ def precision_recall(generated: Any, real: Any, *, neighbours: int = 3) -> Preci
             with 5.
 
     Raises:
-        ValueError: NaN or infinite entries, different widths, or a set with no k-th neighbour.
+        ValueError: NaN or infinite entries, different widths, a set with no k-th neighbour, or
+            features whose squared distances overflow.
     """
-    fake_rows = finite_array(generated, "The generated features", ndim=2)
-    real_rows = finite_array(real, "The real features", ndim=2)
-    if fake_rows.shape[1] != real_rows.shape[1]:
-        raise ValueError(
-            f"Generated features have {fake_rows.shape[1]} dimensions, real ones "
-            f"{real_rows.shape[1]}."
-        )
+    names = ("set of generated features", "set of real features")
+    fake_rows, real_rows = two_sets(generated, real, *names)
     fewest = min(len(fake_rows), len(real_rows))
     if not 1 <= neighbours < fewest:
         raise ValueError(
@@ -95,7 +88,7 @@ def _scores(
     recalled = np.zeros(len(reals.rows), dtype=bool)
     covered = np.zeros(len(reals.rows), dtype=bool)
     centre = reals.rows.mean(axis=0)
-    for block in _blocks(len(fakes.rows), len(reals.rows)):
+    for block in row_blocks(len(fakes.rows), len(reals.rows)):
         rows, counts, radii = fakes.rows[block], fakes.counts[block], fake_radii[block, None]
         squares, doubt = _squared_distances(rows, reals.rows, centre)
         near = np.abs(squares - real_radii) <= doubt
@@ -130,7 +123,7 @@ def _radii(samples: _Samples, k: int) -> FloatArray:
         return np.zeros(1)
     centre = rows.mean(axis=0)
     radii = np.empty(len(rows))
-    for block in _blocks(len(rows), len(rows)):
+    for block in row_blocks(len(rows), len(rows)):
         squares, doubt = _squared_distances(rows[block], rows, centre)
         own = np.arange(block.start, block.start + len(squares))
         squares[np.arange(len(squares)), own] = np.inf
@@ -154,12 +147,6 @@ def _weighted_neighbour(
     return np.take_along_axis(values, position, axis=1)[:, 0]
 
 
-def _blocks(rows: int, columns: int) -> Iterator[slice]:
-    size = max(_ENTRIES_AT_ONCE // columns, 1)
-    for start in range(0, rows, size):
-        yield slice(start, min(start + size, rows))
-
-
 def _squared_distances(
     x: FloatArray, y: FloatArray, centre: FloatArray
 ) -> tuple[FloatArray, float]:
@@ -173,8 +160,7 @@ def _squared_distances(
     # Each product of D terms is off by at most D epsilons of the lengths; centring adds a few.
     error = 4.0 * (x.shape[1] + 8) * float(np.finfo(np.float64).eps)
     largest = float(lengths_x.max() + lengths_y.max())
-    if not np.isfinite(largest):
-        raise ValueError("The features are so large that their distances overflow.")
+    require_finite(largest, "The features are so large that their distances overflow")
     return squares, error * largest
 
 
@@ -185,8 +171,7 @@ def _settle(
     y: FloatArray,
 ) -> None:
     """Put exact squared distances in the place of those of some pairs of rows."""
-    at_once = max(_ENTRIES_AT_ONCE // x.shape[1], 1)
-    for start in range(0, len(pairs[0]), at_once):
-        i, j = (axis[start : start + at_once] for axis in pairs)
+    for some in row_blocks(len(pairs[0]), x.shape[1]):
+        i, j = (axis[some] for axis in pairs)
         differences = x[i] - y[j]
         squares[i, j] = (differences * differences).sum(axis=1)

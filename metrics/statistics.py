@@ -21,11 +21,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.arrays import FloatArray, finite_array
+from metrics.arrays import FloatArray, finite_array, require_finite, row_blocks
 
 Method = Literal["percentile", "bca"]
 
-_COUNTS_AT_ONCE = 4_000_000  # resampling counts held in memory at a time: 32 MB
 _ROUNDING = 1e-12  # relative; values that differ by less than this are ties
 
 
@@ -103,7 +102,8 @@ def bootstrap_interval(
 
     Raises:
         ValueError: Fewer than two samples, NaN or infinite entries, a level outside (0, 1), an
-            unknown method, or a statistic that is not finite on some resample.
+            unknown method, a statistic that is not finite on some resample, or values so large
+            that sums or variances overflow.
     """
     if method not in ("percentile", "bca"):
         raise ValueError(f"An interval's method is 'percentile' or 'bca', not {method!r}.")
@@ -136,18 +136,19 @@ def bootstrap_means(samples: Any, *, resamples: int = 1000, seed: int = 0) -> Fl
         (resamples, ...) float64.
 
     Raises:
-        ValueError: Fewer than two samples, or NaN or infinite entries.
+        ValueError: Fewer than two samples, NaN or infinite entries, or sums that overflow.
     """
     rows = _rows(samples)
     flat = rows.reshape(len(rows), -1)  # N x everything else
     draws = _resampled(len(rows), resamples, seed)
-    block = max(1, _COUNTS_AT_ONCE // len(rows))
-    means = []
-    for start in range(0, resamples, block):
-        wanted = islice(draws, min(block, resamples - start))
+    blocks = []
+    for block in row_blocks(resamples, len(rows)):
+        wanted = islice(draws, block.stop - block.start)
         counts = np.stack([np.bincount(chosen, minlength=len(rows)) for chosen in wanted])
-        means.append(counts.astype(np.float64) @ flat / len(rows))
-    return np.concatenate(means).reshape(resamples, *rows.shape[1:])
+        blocks.append(counts.astype(np.float64) @ flat / len(rows))
+    means = np.concatenate(blocks).reshape(resamples, *rows.shape[1:])
+    require_finite(means, "The samples are so large that their sums overflow")
+    return means
 
 
 def jackknife_means(samples: Any) -> FloatArray:
@@ -160,10 +161,12 @@ def jackknife_means(samples: Any) -> FloatArray:
         (N, ...) float64.
 
     Raises:
-        ValueError: Fewer than two samples, or NaN or infinite entries.
+        ValueError: Fewer than two samples, NaN or infinite entries, or sums that overflow.
     """
     rows = _rows(samples)
-    return np.asarray((rows.sum(axis=0) - rows) / (len(rows) - 1))
+    means = np.asarray((rows.sum(axis=0) - rows) / (len(rows) - 1))
+    require_finite(means, "The samples are so large that their sums overflow")
+    return means
 
 
 def percentile_interval(
@@ -183,13 +186,14 @@ def percentile_interval(
             the interval where the resampled values are.
 
     Raises:
-        ValueError: Fewer than two values, NaN or infinite ones, or a level outside (0, 1).
+        ValueError: Fewer than two values, NaN or infinite ones, a level outside (0, 1), or values
+            whose variance overflows.
     """
     resampled = _resampled_values(values, level)
     low, middle, high = np.quantile(resampled, [(1.0 - level) / 2.0, 0.5, (1.0 + level) / 2.0])
     if around is not None:
         low, high = around + (low - middle), around + (high - middle)
-    return Interval(float(low), float(high), level, float(resampled.std(ddof=1)))
+    return _interval(low, high, level, resampled)
 
 
 def bca_interval(values: Any, score: float, jackknife: Any, level: float = 0.95) -> Interval:
@@ -206,8 +210,9 @@ def bca_interval(values: Any, score: float, jackknife: Any, level: float = 0.95)
         level: Coverage asked for, in (0, 1).
 
     Raises:
-        ValueError: Fewer than two values, NaN or infinite ones, a level outside (0, 1), or a score
-            beyond all resampled values, whose bias cannot be told.
+        ValueError: Fewer than two values, NaN or infinite ones, a level outside (0, 1), a score
+            beyond all resampled values, whose bias cannot be told, or values whose variance
+            overflows.
     """
     resampled = _resampled_values(values, level)
     left_out = finite_array(jackknife, "The scores with one sample left out", ndim=1)
@@ -221,15 +226,13 @@ def bca_interval(values: Any, score: float, jackknife: Any, level: float = 0.95)
         )
     normal = NormalDist()
     bias = normal.inv_cdf(below)
-    influence = left_out.mean() - left_out
-    scale = 6.0 * float((influence**2).sum()) ** 1.5
-    acceleration = float((influence**3).sum()) / scale if scale > 0.0 else 0.0
+    acceleration = _acceleration(left_out)
     shares = []
     for share in ((1.0 - level) / 2.0, (1.0 + level) / 2.0):
         moved = bias + normal.inv_cdf(share)
         shares.append(normal.cdf(bias + moved / (1.0 - acceleration * moved)))
     low, high = np.quantile(resampled, shares)
-    return Interval(float(low), float(high), level, float(resampled.std(ddof=1)))
+    return _interval(low, high, level, resampled)
 
 
 def paired_comparison(
@@ -257,7 +260,7 @@ def paired_comparison(
 
     Raises:
         ValueError: Fewer than two inputs, different numbers of them, NaN or infinite scores, a
-            level outside (0, 1), or no flips.
+            level outside (0, 1), no flips, or scores so large that sums or variances overflow.
     """
     scores, others = (
         finite_array(values, f"The scores of the {which} method", ndim=1)
@@ -271,6 +274,7 @@ def paired_comparison(
     if flips < 1:
         raise ValueError(f"The p-value needs at least one flip, not {flips}.")
     differences = scores - others
+    require_finite(differences, "The scores are so large that their differences overflow")
     interval = bootstrap_interval(
         differences, level=level, resamples=resamples, seed=seed, method="bca"
     )
@@ -282,23 +286,27 @@ def standard_error(samples: Any) -> float:
     """Standard error of the mean of independent samples (N,): s / sqrt(N), s with N - 1.
 
     Raises:
-        ValueError: Fewer than two samples, or NaN or infinite ones.
+        ValueError: Fewer than two samples, NaN or infinite ones, or a variance that overflows.
     """
     values = finite_array(samples, "The samples", ndim=1)
     if len(values) < 2:
         raise ValueError("A standard error needs at least two samples.")
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
+    error = float(values.std(ddof=1) / np.sqrt(len(values)))
+    require_finite(error, "The samples are so large that their variance overflows")
+    return error
 
 
 def spread_over_seeds(values: Any) -> Spread:
     """Mean and sample standard deviation of one score over seeds (S,).
 
     Raises:
-        ValueError: No values, or NaN or infinite ones.
+        ValueError: No values, NaN or infinite ones, or a variance that overflows.
     """
     scores = finite_array(values, "The scores over seeds", ndim=1)
+    mean = float(scores.mean())
     std = float(scores.std(ddof=1)) if len(scores) > 1 else None
-    return Spread(float(scores.mean()), std, len(scores))
+    require_finite((mean, std or 0.0), "The scores are so large that their variance overflows")
+    return Spread(mean, std, len(scores))
 
 
 def _rows(samples: Any) -> FloatArray:
@@ -321,6 +329,24 @@ def _resampled_values(values: Any, level: float) -> FloatArray:
     return resampled
 
 
+def _interval(low: float, high: float, level: float, resampled: FloatArray) -> Interval:
+    error = float(resampled.std(ddof=1))
+    fault = "The resampled values are so large that their variance overflows"
+    require_finite((low, high, error), fault)
+    return Interval(float(low), float(high), level, error)
+
+
+def _acceleration(left_out: FloatArray) -> float:
+    """A sixth of the skewness of the influence that single samples have on a score."""
+    influence = left_out.mean() - left_out
+    largest = float(np.abs(influence).max())
+    require_finite(largest, "The scores with one sample left out are too large for their mean")
+    if largest == 0.0:
+        return 0.0
+    influence /= largest  # the skewness has no scale, and powers of such numbers cannot overflow
+    return float((influence**3).sum()) / (6.0 * float((influence**2).sum()) ** 1.5)
+
+
 def _sign_flip_p_value(differences: FloatArray, flips: int, seed: int) -> float:
     size = len(differences)
     observed = abs(differences.sum()) - _ROUNDING * np.abs(differences).sum()
@@ -328,10 +354,9 @@ def _sign_flip_p_value(differences: FloatArray, flips: int, seed: int) -> float:
     count = 2**size if every_way else flips
     # The bootstrap seeds its generator by ``seed`` alone; this one shall not repeat its draws.
     generator = np.random.default_rng([seed, 1])
-    block = max(1, _COUNTS_AT_ONCE // size)
     as_large = 0
-    for start in range(0, count, block):
-        ways = np.arange(start, min(start + block, count))
+    for block in row_blocks(count, size):
+        ways = np.arange(block.start, block.stop)
         if every_way:
             flipped = (ways[:, None] >> np.arange(size)) & 1
         else:

@@ -29,7 +29,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.arrays import FloatArray, finite_array
+from metrics.arrays import FloatArray, finite_array, require_finite, two_sets
 from metrics.chamfer import chamfer_infoscc, chamfer_pytorch3d
 
 OPENTSNE_ITERATIONS = 750
@@ -155,8 +155,9 @@ def joint_tsne(
         The embedded real points (N, 3) and the fake ones (M, 3).
 
     Raises:
-        ValueError: NaN or infinite entries, empty sets, different widths, rows that are all equal,
-            or a perplexity above a third of the number of other rows, both sets together.
+        ValueError: NaN or infinite entries, empty sets, different widths, features whose squared
+            distances overflow in float32, rows that are all equal, or a perplexity above a third
+            of the number of other rows, both sets together.
     """
     joint, count = _joint(real, fake, perplexity)
     from sklearn.manifold import TSNE
@@ -224,14 +225,10 @@ def joint_opentsne(
 
 def _joint(real: Any, fake: Any, perplexity: float) -> tuple[NDArray[np.float32], int]:
     """Both sets, one below the other, and the number of real rows."""
-    first = finite_array(real, "The set of real features", ndim=2)
-    second = finite_array(fake, "The set of generated features", ndim=2)
-    if first.shape[1] != second.shape[1]:
-        raise ValueError(
-            f"Real features of width {first.shape[1]} have no joint embedding with generated ones "
-            f"of width {second.shape[1]}."
-        )
+    first, second = two_sets(real, fake, "set of real features", "set of generated features")
     joint = np.concatenate([first, second]).astype(np.float32)
+    squares = np.square(2.0 * np.abs(joint).max(axis=0)).sum()  # the largest distance possible
+    require_finite(squares, "The features are so large that their distances overflow in float32")
     largest = (len(joint) - 1) / 3
     if not 0.0 < perplexity <= largest:
         raise ValueError(

@@ -20,7 +20,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from metrics.arrays import finite_array
+from metrics.arrays import finite_array, require_finite
 from metrics.disentanglement.inputs import Codes, Labels, codes_array, factor_labels, positive
 from metrics.disentanglement.sampling import Sampler, pair_batches
 
@@ -56,7 +56,8 @@ def beta_vae_metric(
         seed: Seeds numpy's ``RandomState``, with the reference's order of draws.
 
     Raises:
-        ValueError: A single factor, codes that are no finite (N, K) numbers, or a number below 1.
+        ValueError: A single factor, codes that are no finite (N, K) numbers or whose differences
+            overflow, or a number below 1.
     """
     positive(batch_size=batch_size, train_points=train_points, eval_points=eval_points)
     random = np.random.RandomState(seed)
@@ -111,13 +112,15 @@ def pair_difference(first: Any, second: Any) -> Codes:
         (V, K), float32 where the codes are, else float64.
 
     Raises:
-        ValueError: NaN or infinite entries, or shapes that do not match.
+        ValueError: NaN or infinite entries, shapes that do not match, or differences that overflow.
     """
     one = codes_array(first, "The first codes", ndim=3)
     other = codes_array(second, "The second codes", ndim=3)
     if one.shape != other.shape:
         raise ValueError(f"Pairs of codes have shapes {one.shape} and {other.shape}.")
-    return np.abs(one - other).mean(axis=1)
+    points = np.abs(one - other).mean(axis=1)
+    require_finite(points, "The codes are so large that their differences overflow")
+    return points
 
 
 def _points(

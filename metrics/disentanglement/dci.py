@@ -28,7 +28,7 @@ import numpy as np
 from scipy.stats import entropy
 from sklearn.ensemble import GradientBoostingClassifier
 
-from metrics.arrays import FloatArray, finite_array
+from metrics.arrays import FloatArray, finite_array, require_finite
 from metrics.disentanglement.inputs import (
     Codes,
     LabelledCodes,
@@ -149,12 +149,14 @@ def dci_from_importance(importance: Any) -> ImportanceScores:
         importance: (K, F), how much each code matters to each factor, none negative, K and F >= 2.
 
     Raises:
-        ValueError: A single code or factor, or negative, NaN or infinite entries.
+        ValueError: A single code or factor, negative, NaN or infinite entries, or a sum that
+            overflows.
     """
     matrix = finite_array(importance, "The importance matrix", ndim=2)
     _check_size(*matrix.shape)
     if (matrix < 0.0).any():
         raise ValueError("Importance is not negative.")
+    require_finite(matrix.sum(), "The importance is so large that its sum overflows")
     weights = matrix if matrix.any() else np.ones_like(matrix)
     per_code = _concentration(matrix.T)
     per_factor = _concentration(matrix)

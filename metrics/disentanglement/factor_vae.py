@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metrics.arrays import require_finite
 from metrics.disentanglement.inputs import Codes, Labels, codes_array, factor_labels, positive
 from metrics.disentanglement.sampling import Sampler, fixed_batches
 
 _PRUNE_BELOW = 0.05  # standard deviation
+_OVERFLOW = "The codes are so large that their variances overflow"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +74,8 @@ def factor_vae_metric(
         seed: Seeds numpy's ``RandomState``, with the reference's order of draws.
 
     Raises:
-        ValueError: Codes that are no finite (N, K) numbers, a batch or number of samples below 2, a
-            number of votes below 1, or a negative threshold.
+        ValueError: Codes that are no finite (N, K) numbers or whose variances overflow, a batch or
+            number of samples below 2, a number of votes below 1, or a negative threshold.
     """
     positive(batch_size=batch_size, variance_samples=variance_samples)
     positive(train_votes=train_votes, eval_votes=eval_votes)
@@ -108,7 +110,7 @@ def factor_vae_metric_from_batches(
 
     Raises:
         ValueError: NaN or infinite entries, shapes that do not match, batches of one sample, an
-            index that is no factor, or a negative threshold.
+            index that is no factor, codes whose variances overflow, or a negative threshold.
     """
     codes = codes_array(variance_codes, "The codes for variances")
     parts = []
@@ -136,7 +138,8 @@ def least_varying_codes(batches: Any, global_variances: Any, active: Any) -> Lab
         int64 (V,): indices among the active codes, so 0 is the first of them.
 
     Raises:
-        ValueError: NaN or infinite entries, batches of one sample, or shapes that do not match.
+        ValueError: NaN or infinite entries, batches of one sample, shapes that do not match, or
+            codes whose variances overflow.
     """
     codes = codes_array(batches, "The batches", ndim=3)
     variances = codes_array(global_variances, "The global variances", ndim=1)
@@ -149,6 +152,7 @@ def least_varying_codes(batches: Any, global_variances: Any, active: Any) -> Lab
     if codes.shape[1] < 2:
         raise ValueError("A batch of one sample has no variance.")
     relative = codes.var(axis=1, ddof=1)[:, used] / variances[used]
+    require_finite(relative, _OVERFLOW)
     return relative.argmin(axis=1).astype(np.int64)
 
 
@@ -164,6 +168,7 @@ def _score(
     if not prune_threshold >= 0.0:
         raise ValueError(f"The threshold is a standard deviation, not {prune_threshold}.")
     variances = codes.var(axis=0, ddof=1)
+    require_finite(variances, _OVERFLOW)
     # The rounded variance of a constant code need not be 0.
     active = (np.sqrt(variances) >= prune_threshold) & (np.ptp(codes, axis=0) > 0.0)
     # Without an active code there is nothing to vote for, and nothing need be drawn.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.arrays import FloatArray
+from metrics.arrays import FloatArray, require_finite
 from metrics.disentanglement.inputs import Codes, Labels, codes_array
 
 
@@ -27,7 +27,7 @@ def discretise(codes: Any, bins: int = 20) -> Labels:
         int64 (N, K) in 1..bins. All values of a constant code are in one bin.
 
     Raises:
-        ValueError: NaN or infinite entries, or fewer than one bin.
+        ValueError: NaN or infinite entries, codes whose range overflows, or fewer than one bin.
     """
     table = codes_array(codes, "The codes")
     if bins < 1:
@@ -56,6 +56,7 @@ def entropies(labels: Labels) -> FloatArray:
 
 def _binned(column: Codes, bins: int) -> Labels:
     low, high = column.min(), column.max()
+    require_finite(high - low, "The codes are so large that their range overflows")
     if low == high:
         low, high = low - column.dtype.type(0.5), high + column.dtype.type(0.5)
     # numpy.histogram has the same edges, but refuses codes that vary by rounding only.

@@ -46,8 +46,8 @@ def mig(codes: Any, factors: Any, *, bins: int = 20) -> MutualInformationGap:
             their number.
 
     Raises:
-        ValueError: A single code, a factor with one value, fewer than two samples, or NaN or
-            infinite entries.
+        ValueError: A single code, a factor with one value, fewer than two samples, NaN or infinite
+            entries, or codes whose range overflows.
     """
     samples = labelled_codes(codes, factors)
     if samples.codes.shape[1] < 2:

@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from metrics.arrays import FloatArray, finite_array
+from metrics.arrays import FloatArray, finite_array, require_finite
 from metrics.disentanglement.information import discretise, mutual_information
 from metrics.disentanglement.inputs import (
     Codes,
@@ -67,8 +67,8 @@ def modularity(codes: Any, factors: Any, *, bins: int = 20) -> Modularity:
         bins: Bins of equal width between a code's smallest and largest value.
 
     Raises:
-        ValueError: A single factor, a factor with one value, fewer than two samples, or NaN or
-            infinite entries.
+        ValueError: A single factor, a factor with one value, fewer than two samples, NaN or
+            infinite entries, or codes whose range overflows.
     """
     samples = labelled_codes(codes, factors)
     return modularity_from_information(
@@ -119,7 +119,8 @@ def explicitness(
 
     Raises:
         ValueError: A factor with one value in either part or with a value that the training part
-            lacks, fewer than two samples, shapes that do not match, or NaN or infinite entries.
+            lacks, fewer than two samples, shapes that do not match, NaN or infinite entries, or
+            codes whose variance overflows.
     """
     train, test = train_and_test_codes(train_codes, train_factors, test_codes, test_factors)
     _check_values(test)
@@ -146,10 +147,12 @@ def _standardised(train: Codes, test: Codes) -> tuple[Codes, Codes]:
     # The rounded deviation of a constant code need not be 0, and that of a tiny code can be.
     varies = (np.ptp(train, axis=0) > 0.0) & (deviation > 0.0)
     scale = np.where(varies, deviation, train.dtype.type(1.0))
-    return (
-        np.where(varies, (train - mean) / scale, train.dtype.type(0.0)),
-        np.where(varies, (test - mean) / scale, test.dtype.type(0.0)),
-    )
+    require_finite(deviation, "The codes are so large that their variances overflow")
+    standardised = [
+        np.where(varies, (codes - mean) / scale, codes.dtype.type(0.0)) for codes in (train, test)
+    ]
+    require_finite(standardised[1], "The test part has codes too large for the training part's")
+    return standardised[0], standardised[1]
 
 
 def _areas(

@@ -85,6 +85,7 @@ class GridSampler:
 
     @property
     def num_factors(self) -> int:
+        """How many factors there are, F."""
         return len(self.factor_sizes)
 
     def sample(self, count: int = 10_000, seed: int = 0) -> Samples:
@@ -111,10 +112,12 @@ class GridSampler:
         return self._sample(train, random), self._sample(test, random)
 
     def draw(self, count: int, random: np.random.RandomState) -> Rows:
+        """Independent factors, int64 (count, F); one column after the other is drawn."""
         columns = [random.randint(size, size=count) for size in self.factor_sizes]
         return np.stack(columns, axis=1).astype(np.int64)
 
     def draw_fixed(self, factor: int, count: int, random: np.random.RandomState) -> Rows:
+        """Independent factors (count, F), of which one has the first row's value in all rows."""
         rows = self.draw(count, random)
         rows[:, factor] = rows[0, factor]
         return rows
@@ -122,11 +125,17 @@ class GridSampler:
     def draw_pairs(
         self, factor: int, count: int, random: np.random.RandomState
     ) -> tuple[Rows, Rows]:
+        """Two times independent factors (count, F) that agree in one, row by row."""
         first, second = self.draw(count, random), self.draw(count, random)
         second[:, factor] = first[:, factor]
         return first, second
 
     def codes(self, rows: Rows) -> Codes:
+        """What ``represent`` gives for factors (N, F): (N, K), float32 or float64.
+
+        Raises:
+            ValueError: These are no finite (N, K) numbers.
+        """
         starts = range(0, len(rows), _ROWS_AT_ONCE)
         return np.concatenate([self._codes(rows[at : at + _ROWS_AT_ONCE]) for at in starts])
 
@@ -173,22 +182,27 @@ class TableSampler:
 
     @property
     def num_factors(self) -> int:
+        """How many factors there are, F."""
         return self._labels.shape[1]
 
     def draw(self, count: int, random: np.random.RandomState) -> Rows:
+        """Indices of rows, int64 (count,), each row as likely as any other."""
         return random.randint(len(self._codes), size=count).astype(np.int64)
 
     def draw_fixed(self, factor: int, count: int, random: np.random.RandomState) -> Rows:
+        """Indices (count,) of rows in which a factor has the value that it has in a drawn row."""
         first = self.draw(1, random).repeat(count)
         return self._alike(first, factor, random)
 
     def draw_pairs(
         self, factor: int, count: int, random: np.random.RandomState
     ) -> tuple[Rows, Rows]:
+        """Two times indices (count,): any rows, and for each one that agrees in a factor."""
         first = self.draw(count, random)
         return first, self._alike(first, factor, random)
 
     def codes(self, rows: Rows) -> Codes:
+        """The codes (N, K) of rows with these indices, float32 where they came as float32."""
         return self._codes[rows]
 
     def _alike(self, rows: Rows, factor: int, random: np.random.RandomState) -> Rows:

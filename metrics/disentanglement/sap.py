@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.svm import LinearSVC
 
-from metrics.arrays import FloatArray
+from metrics.arrays import FloatArray, require_finite
 from metrics.disentanglement.inputs import (
     LabelledCodes,
     codes_and_factors,
@@ -54,10 +54,13 @@ def sap(
 
     Raises:
         ValueError: A single code, a factor with one value, fewer than two samples, shapes that do
-            not match, or NaN or infinite entries.
+            not match, NaN or infinite entries, or codes whose fourth powers overflow.
     """
     train, test = train_and_test_codes(train_codes, train_factors, test_codes, test_factors)
     num_codes, num_factors = train.codes.shape[1], train.labels.shape[1]
+    # The machine squares products of codes; it never ends where these are infinite.
+    fourth_powers = np.square(np.square(train.codes, dtype=np.float64).sum(axis=0))
+    require_finite(fourth_powers, "The codes are so large that their fourth powers overflow")
     table = [
         [_accuracy(train, test, code, factor) for factor in range(num_factors)]
         for code in range(num_codes)
@@ -75,7 +78,7 @@ def sap_continuous(codes: Any, factors: Any) -> SeparatedPredictability:
         factors: (N, F) values, whose size counts.
 
     Raises:
-        ValueError: As ``sap``.
+        ValueError: As ``sap``, or correlations that overflow.
     """
     checked, table = codes_and_factors(codes, factors)
     x = checked - checked.mean(axis=0, dtype=np.float64)
@@ -83,8 +86,8 @@ def sap_continuous(codes: Any, factors: Any) -> SeparatedPredictability:
     variances = (x**2).sum(axis=0)[:, None] / (len(x) - 1)  # K x 1
     products = (x.T @ y) ** 2
     sizes = (x**2).sum(axis=0)[:, None] * (y**2).sum(axis=0)
-    if not np.isfinite(sizes).all():
-        raise ValueError("The codes or factors are so large that their correlations overflow.")
+    fault = "The codes or factors are so large that their correlations overflow"
+    require_finite(sizes, fault)
     correlations = np.zeros(products.shape)
     np.divide(products, sizes, out=correlations, where=variances > _LEAST_VARIANCE)
     return _leads(correlations)

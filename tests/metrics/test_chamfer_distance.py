@@ -90,7 +90,7 @@ def test_backends_and_threads_agree():
         (np.zeros((4, 3)), np.zeros((0, 3)), "set of other points is empty"),
         (np.zeros(3), np.zeros((4, 3)), "must have 2 axes"),
         (np.full((4, 3), np.nan), np.zeros((4, 3)), "set of points has 12 NaN"),
-        (np.zeros((4, 3)), np.zeros((4, 2)), "3 dimensions have no distance to points of 2"),
+        (np.zeros((4, 3)), np.zeros((4, 2)), "points has 3 columns, but the set of other points 2"),
         (np.zeros((4, 3)), np.full((4, 3), 1e200), "squared distances overflow"),
     ],
 )

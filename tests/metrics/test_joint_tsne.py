@@ -113,7 +113,7 @@ def test_bad_input_is_refused(embed):
         embed(x[:30], y[:30])
     with pytest.raises(ValueError, match="above 0"):
         embed(x, y, perplexity=0.0)
-    with pytest.raises(ValueError, match=r"width 6 have no joint embedding .* width 5"):
+    with pytest.raises(ValueError, match="6 columns, but the set of generated features 5"):
         embed(x, y[:, :5])
     with pytest.raises(ValueError, match="generated features has 1 NaN"):
         embed(x, np.where(y == y[3, 2], np.nan, y))

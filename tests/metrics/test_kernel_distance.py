@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.verify import Case, distributions, run_case
-from metrics import kernel_distance as module
+from metrics import arrays
 from metrics.kernel_distance import (
     GaussianKernel,
     PolynomialKernel,
@@ -68,7 +68,7 @@ def test_the_estimate_is_its_definition_in_any_order_and_blocks(seed, kernel):
     assert squared_mmd(x, y, kernel) == pytest.approx(expected, rel=1e-10, abs=1e-12)
     assert squared_mmd(y[::-1], x, kernel) == pytest.approx(expected, rel=1e-10, abs=1e-12)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_ENTRIES_AT_ONCE", 30)
+        patch.setattr(arrays, "_ENTRIES_AT_ONCE", 30)
         assert squared_mmd(x, y, kernel) == pytest.approx(expected, rel=1e-10, abs=1e-12)
 
 
@@ -104,7 +104,7 @@ def test_one_generator_draws_for_both_sets():
         (lambda x, y: kernel_distance(x, y), "subset_size of at most 40"),
         (lambda x, y: kernel_distance(x, y, subset_size=1), "at least two rows"),
         (lambda x, y: kernel_distance(x, y, subset_size=9, subsets=0), "at least one subset"),
-        (lambda x, y: squared_mmd(x, y[:, :2]), "6 and 2 dimensions"),
+        (lambda x, y: squared_mmd(x, y[:, :2]), "has 6 columns, but the second .* 2"),
         (lambda x, y: squared_mmd(x, y * np.nan), "second set of features has .* NaN"),
         (lambda x, y: squared_mmd(x[:1], y), "not 1 and 45"),
         (lambda x, y: squared_mmd(x[:0], y), "empty"),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.verify import Case, distributions, run_case
-from metrics import monge_inception as module
+from metrics import arrays
 from metrics.monge_inception import monge_inception_distance, sliced_distance
 
 GOLDEN = Path(__file__).parents[1] / "data" / "metrics" / "sliced_wasserstein_mind"
@@ -55,7 +55,7 @@ def test_properties(seed, count, width, scale):
     moved = 3 * width * ((directions @ shift) ** 2).mean()
     assert sliced_distance(x, x + shift, directions) == pytest.approx(moved)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_ENTRIES_AT_ONCE", 2 * count)
+        patch.setattr(arrays, "_ENTRIES_AT_ONCE", 2 * count)
         assert sliced_distance(x, y, directions) == pytest.approx(distance)
 
 
@@ -63,11 +63,16 @@ def test_properties(seed, count, width, scale):
     ("call", "message"),
     [
         (lambda x: monge_inception_distance(x, x, projections=0), "at least one projection"),
-        (lambda x: monge_inception_distance(x, x[:, :2], projections=1), "one shape"),
+        (
+            lambda x: monge_inception_distance(x, x[:, :2], projections=1),
+            "3 columns, but the second set of features 2",
+        ),
         (lambda x: monge_inception_distance(x, x[:0], projections=1), "empty"),
         (lambda x: sliced_distance(x, x[:2], np.eye(3)), r"\(4, 3\) and \(2, 3\)"),
         (lambda x: sliced_distance(x, x, np.eye(2)), "Directions of 2 dimensions"),
         (lambda x: sliced_distance(x, x * np.nan, np.eye(3)), "second set of features has 12 NaN"),
+        (lambda x: monge_inception_distance(1e160 * x, x, projections=2), "differences overflow"),
+        (lambda x: sliced_distance(1e308 * x, x, np.ones((1, 3))), "differences overflow"),
     ],
 )
 def test_bad_input_is_refused(call, message):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.verify import Case, distributions, run_case
-from metrics import precision_recall as module
+from metrics import arrays
 from metrics.precision_recall import precision_recall
 
 GOLDEN = Path(__file__).parents[1] / "data" / "metrics"
@@ -79,7 +79,7 @@ def test_the_definition_with_ties_in_any_blocks(seed, kind, count, width, k, ent
         real = np.round(real)
     generated = _generated(kind, real, generator)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_ENTRIES_AT_ONCE", entries)
+        patch.setattr(arrays, "_ENTRIES_AT_ONCE", entries)
         scores = precision_recall(generated, real, neighbours=k)
     found = (scores.precision, scores.recall, scores.density, scores.coverage)
     assert found == pytest.approx(_by_definition(generated, real, k), rel=1e-12)
@@ -108,7 +108,7 @@ def test_a_collapsed_generator_is_precise_and_recalls_little():
 @pytest.mark.parametrize(
     ("generated", "real", "neighbours", "message"),
     [
-        (np.zeros((5, 2)), np.zeros((4, 3)), 1, "have 2 dimensions, real ones 3"),
+        (np.zeros((5, 2)), np.zeros((4, 3)), 1, "has 2 columns, but the set of real features 3"),
         (np.zeros((5, 2)), np.zeros((3, 2)), 3, "from 1 to 2, not 3"),
         (np.zeros((5, 2)), np.zeros((5, 2)), 0, "not 0"),
         (np.full((5, 2), np.nan), np.zeros((5, 2)), 1, "generated features has 10 NaN"),
