@@ -34,8 +34,8 @@ class InfoNCEConfig(MethodConfig):
     """What the InfoNCE extension adds to a base method's settings.
 
     Attributes:
-        mode: ``latent``: edits are F(mu(x) + h(Attr)), F being the rest of the base's generator;
-            ``aux``: the base's generator edits as ever, the new losses only shape its encoder.
+        infonce_mode: ``latent``: edits are F(mu(x) + h(Attr)), F being the rest of the base's
+            generator; ``aux``: it edits as ever, and the new losses only shape its encoder.
         pair_count: Pairs in a step, no two of which share an attribute vector. The paper asks for
             many and names no number.
         temperature: Divides the cosines; 1 since the paper's score is exp(cosine).
@@ -48,11 +48,11 @@ class InfoNCEConfig(MethodConfig):
         detach_attribute: Let |a - h(Attr)|^2 train h only.
         contrast_weight: Of the contrastive loss.
         attribute_weight: Of the attribute reconstruction |a - h(Attr)|^2.
-        classifier_weight: Of the classification of a by C_a.
-        hidden_width: Of h.
+        attribute_class_weight: Of the classification of a by C_a.
+        attribute_width: Width of the two hidden layers of h.
     """
 
-    mode: Literal["latent", "aux"] = "latent"
+    infonce_mode: Literal["latent", "aux"] = "latent"
     pair_count: int = Field(16, ge=2)
     temperature: float = Field(1.0, gt=0)
     symmetric: bool = False
@@ -63,8 +63,8 @@ class InfoNCEConfig(MethodConfig):
     detach_attribute: bool = False
     contrast_weight: float = Field(1.0, ge=0)
     attribute_weight: float = Field(1.0, ge=0)
-    classifier_weight: float = Field(1.0, ge=0)
-    hidden_width: int = Field(256, ge=1)
+    attribute_class_weight: float = Field(1.0, ge=0)
+    attribute_width: int = Field(256, ge=1)
 
 
 class InfoNCE(nn.Module):
@@ -97,11 +97,11 @@ class InfoNCE(nn.Module):
         self.config, self.classifier_reduction = config, classifier_reduction
         self.identity_encoder = identity_encoder
         self.attribute_embedding = nn.Sequential(
-            nn.Linear(len(attributes.names), config.hidden_width),
+            nn.Linear(len(attributes.names), config.attribute_width),
             nn.ReLU(),
-            nn.Linear(config.hidden_width, config.hidden_width),
+            nn.Linear(config.attribute_width, config.attribute_width),
             nn.ReLU(),
-            nn.Linear(config.hidden_width, channels),
+            nn.Linear(config.attribute_width, channels),
         )
         self.attribute_classifier = nn.Linear(channels, len(attributes.names))
 
@@ -118,7 +118,7 @@ class InfoNCE(nn.Module):
         """
         logits = self.attribute_classifier(embed(codes, "pooled"))
         loss = attribute_classification(logits, attributes, self.classifier_reduction)
-        return self.config.classifier_weight * loss
+        return self.config.attribute_class_weight * loss
 
     def attribute_losses(self, codes: Tensor, attributes: Tensor) -> dict[str, Tensor]:
         """Weighted ``attribute`` (reconstruction) and ``attribute_class`` losses of a."""

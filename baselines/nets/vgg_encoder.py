@@ -34,6 +34,9 @@ class Encoder(nn.Module):
     def __init__(self, blocks: Sequence[tuple[int, int]], norm: bool, codes: Tensor) -> None:
         super().__init__()
         self.features = nn.Sequential(*_convolutions(blocks, norm))
+        for module in self.features:
+            if isinstance(module, nn.Conv2d):  # torch's own start would lose a deep net's signal
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         self.head = nn.Linear(blocks[-1][0], codes.shape[1])
         self.register_buffer("mean", codes.mean(dim=0))
         self.register_buffer("deviation", (codes - codes.mean(dim=0)).square().mean().sqrt())
