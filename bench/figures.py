@@ -28,9 +28,14 @@ _MOST_ANNOTATED = 600  # cells; more of them would be too small to read
 
 
 def save_traversals(
-    images: Tensor, path: Path, rows: Sequence[str], columns: Sequence[str], title: str
+    images: Tensor,
+    path: Path,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    title: str,
+    column_title: str = "step along the direction, in edit scales s",
 ) -> None:
-    """One row of pictures for each direction and one column for each step.
+    """One row of pictures for each direction or image and one column for each step or edit.
 
     Args:
         images: (R, T, C, H, W) in [-1, 1].
@@ -38,6 +43,7 @@ def save_traversals(
         rows: R labels.
         columns: T labels.
         title: What the picture shows.
+        column_title: What the columns are.
     """
     canvas, stride = _mosaic(images.flatten(0, 1), len(columns))
     figure, axes = _new_figure(
@@ -49,7 +55,7 @@ def save_traversals(
     axes.set_xticks([i * stride[1] + width / 2 for i in range(len(columns))], columns)
     axes.set_yticks([i * stride[0] + height / 2 for i in range(len(rows))], rows)
     axes.xaxis.tick_top()
-    axes.set_xlabel("step along the direction, in edit scales s")
+    axes.set_xlabel(column_title)
     _save(figure, path)
 
 
@@ -97,7 +103,7 @@ def save_heat_map(
     column_title: str,
     value_title: str,
 ) -> None:
-    """A matrix of non-negative values as colours, with the numbers in its cells.
+    """A matrix as colours, with the numbers in its cells; the scale begins at 0 or below.
 
     Args:
         values: (R, C); NaN is left blank.
@@ -113,7 +119,8 @@ def save_heat_map(
         width=0.62 * len(columns) + 3.4, height=0.32 * len(rows) + 2.2, title=title
     )
     top = float(np.nanmax(values, initial=0.0)) or 1.0
-    drawn = axes.imshow(values, cmap="magma", vmin=0.0, vmax=top, aspect="auto")
+    bottom = float(np.nanmin(values, initial=0.0))
+    drawn = axes.imshow(values, cmap="magma", vmin=bottom, vmax=top, aspect="auto")
     axes.set_xticks(range(len(columns)), columns)
     if max(map(len, columns)) > 3:
         axes.tick_params(axis="x", labelrotation=40)
@@ -125,7 +132,7 @@ def save_heat_map(
     if values.size <= _MOST_ANNOTATED:
         for (i, j), value in np.ndenumerate(values):
             if np.isfinite(value):
-                colour = "black" if value > 0.6 * top else "white"
+                colour = "black" if value > bottom + 0.6 * (top - bottom) else "white"
                 axes.text(j, i, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=7)
     figure.colorbar(drawn, ax=axes, label=value_title)
     _save(figure, path)

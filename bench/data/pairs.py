@@ -43,6 +43,11 @@ class AttributePairs:
         assert identities is not None
         return cls(images.labels(everything), identities)
 
+    @property
+    def most(self) -> int:
+        """How many pairs can be drawn at once: the attribute vectors that two identities share."""
+        return len(self._groups)
+
     def draw(self, seed: int, count: int) -> Tensor:
         """Draw pairs.
 
@@ -56,10 +61,10 @@ class AttributePairs:
         Raises:
             ValueError: Fewer attribute vectors than ``count`` are shared by two identities.
         """
-        if count > len(self._groups):
+        if count > self.most:
             raise ValueError(
                 f"InfoNCE asks for {count} pairs with attribute vectors of their own, but the "
-                f"training set has {len(self._groups)} vectors that two identities share: lower "
+                f"training set has {self.most} vectors that two identities share: lower "
                 "pair_count with --set, or select more attributes by "
                 '--set dataset.attributes=["...", ...].'
             )

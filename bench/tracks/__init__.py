@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Protocol
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from baselines.base import FeatureExtractor, ImageSet, LatentGenerator, Method
+from baselines.base import FeatureExtractor, LatentGenerator, Method
+from bench.data.subset import Subset
 from leaderboard.schema import Measurement
 
 
@@ -52,7 +53,7 @@ class EvaluationContext:
     """What a track may use to evaluate a method.
 
     Attributes:
-        dataset: The dataset of the run.
+        dataset: The test part of the run's dataset.
         generator: The pretrained generator that the method works on, or None.
         extractor: The feature network of the track's distances, or None.
         predictor: The attribute predictor of the dataset, or None.
@@ -64,7 +65,7 @@ class EvaluationContext:
         progress: Called now and then, or None.
     """
 
-    dataset: ImageSet
+    dataset: Subset
     generator: LatentGenerator | None
     extractor: FeatureExtractor | None
     predictor: AttributePredictor | None

@@ -1,0 +1,162 @@
+"""What the editing track asks of a method: which attributes to change, and what then is seen.
+
+An attribute is edited by inverting it, and one of an exclusive group (a hair colour) by switching
+it on and the rest of its group off; images that have it already are not asked for it, as in the
+released StarGAN. Where one group holds all attributes (digits), the labels are classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from baselines.base import Attributes, Editor
+from bench.data.subset import Subset
+from bench.errors import BenchError, Diverged
+from bench.tracks import AttributePredictor
+
+COMBINED = -1  # in place of the attribute's number, where an edit changes several
+
+
+@dataclass(frozen=True)
+class EditedBatch:
+    """Some edits of some images.
+
+    Attributes:
+        attribute: Which attribute was edited, or ``COMBINED``.
+        places: int64 (E,), the places of the images in the test set.
+        images: (E, C, H, W), the images before.
+        source: (E, A) of 0 and 1, their attributes.
+        target: (E, A), the attributes asked for.
+        edited: (E, C, H, W) in [-1, 1], what the method made of them.
+    """
+
+    attribute: int
+    places: Tensor
+    images: Tensor
+    source: Tensor
+    target: Tensor
+    edited: Tensor
+
+
+class Judge:
+    """An attribute predictor as the judge of a dataset's attributes.
+
+    Args:
+        predictor: Scores of attributes in [0, 1].
+        attributes: Those of the dataset; the predictor has to know all of them.
+
+    Raises:
+        BenchError: It does not.
+    """
+
+    def __init__(self, predictor: AttributePredictor, attributes: Attributes) -> None:
+        unknown = [name for name in attributes.names if name not in predictor.names]
+        if unknown:
+            raise BenchError(
+                f"The predictor knows {', '.join(predictor.names)}, but not "
+                f"{', '.join(unknown)}: select attributes by --set dataset.attributes=[...], or "
+                "make a predictor by bench train-predictor and name it with --predictor."
+            )
+        self._predictor = predictor
+        self._columns = [predictor.names.index(name) for name in attributes.names]
+        self._classes = are_classes(attributes)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Attributes, bool (N, A) on the CPU, of images: scores above 0.5, or the best class."""
+        scores = self._predictor(images)[:, self._columns].cpu()
+        if self._classes:
+            return torch.nn.functional.one_hot(scores.argmax(dim=1), scores.shape[1]).bool()
+        return scores > 0.5
+
+
+def are_classes(attributes: Attributes) -> bool:
+    """Whether every image has exactly one of the attributes: one group holds them all."""
+    return any(set(group) == set(attributes.names) for group in attributes.exclusive)
+
+
+def asked_for(source: Tensor, attribute: int, attributes: Attributes) -> tuple[Tensor, Tensor]:
+    """The edit of one attribute.
+
+    Args:
+        source: (N, A) of 0 and 1.
+        attribute: Which one to edit.
+        attributes: Names and exclusive groups.
+
+    Returns:
+        Places of the images that are asked for it, int64 (E,), and their new attributes (E, A).
+    """
+    name = attributes.names[attribute]
+    groups = [group for group in attributes.exclusive if name in group]
+    if not groups:
+        target = source.clone()
+        target[:, attribute] = 1.0 - target[:, attribute]
+        return torch.arange(len(source)), target
+    lacking = (source[:, attribute] < 0.5).nonzero()[:, 0]
+    target = source[lacking]
+    for group in groups:
+        target[:, [attributes.names.index(other) for other in group]] = 0.0
+    target[:, attribute] = 1.0
+    return lacking, target
+
+
+def edit(method: Editor, images: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    """Edited images as they would be saved, clipped to [-1, 1].
+
+    Raises:
+        BenchError: They have another shape than the images.
+        Diverged: They are NaN or infinite.
+    """
+    edited = method.edit(images, source.to(images.device), target.to(images.device))
+    if edited.shape != images.shape:
+        raise BenchError(
+            f"{type(method).__name__}.edit made images of shape {tuple(edited.shape)} of images of "
+            f"shape {tuple(images.shape)}; an Editor keeps the shape."
+        )
+    if not torch.isfinite(edited).all():
+        raise Diverged(
+            f"Images edited by {type(method).__name__} are NaN or infinite; train it again with a "
+            "lower learning rate."
+        )
+    return edited.clamp(-1.0, 1.0)
+
+
+def single_edits(
+    method: Editor,
+    dataset: Subset,
+    attributes: Attributes,
+    batches: Iterable[Tensor],
+    device: torch.device,
+) -> Iterator[EditedBatch]:
+    """Every image edited once in each attribute that it can be asked for."""
+    for places in batches:
+        images, source = dataset.batch(places)
+        images = images.to(device)
+        source = source.cpu()
+        for attribute in range(len(attributes.names)):
+            rows, target = asked_for(source, attribute, attributes)
+            if len(rows):
+                before, labels = images[rows.to(device)], source[rows]
+                edited = edit(method, before, labels, target)
+                yield EditedBatch(attribute, places[rows], before, labels, target, edited)
+
+
+def combined_edits(
+    method: Editor,
+    dataset: Subset,
+    batches: Iterable[Tensor],
+    targets: Tensor,
+    device: torch.device,
+) -> Iterator[EditedBatch]:
+    """Every image edited into the attributes of another one, (N, A) ``targets``."""
+    done = 0
+    for places in batches:
+        images, source = dataset.batch(places)
+        images = images.to(device)
+        target = targets[done : done + len(places)]
+        done += len(places)
+        edited = edit(method, images, source, target)
+        yield EditedBatch(COMBINED, places, images, source.cpu(), target, edited)
