@@ -23,10 +23,17 @@ from baselines.randomness import Draws, derive_seed
 from bench.data.base import Dataset
 from bench.data.subset import Subset
 from bench.errors import BenchError
-from bench.predictors import Predictor, load_predictor, save_predictor
+from bench.predictors import (
+    AttributeClassifier,
+    Predictor,
+    PredictorNetwork,
+    load_predictor,
+    save_predictor,
+)
 from bench.processes import process_state
 from bench.rundir import owned
 from bench.trainer import TrainingOptions, train
+from metrics.classification import multilabel_scores
 
 HELD_OUT_IMAGES = 2000
 _LEARNING_RATE = 3e-3
@@ -45,12 +52,15 @@ class AttributeScore:
         r2: Coefficient of determination; NaN if the attribute does not vary.
         mae: Mean absolute error, where the attribute spans [0, 1].
         accuracy: Share of the images whose score is nearest to the true level.
+        balanced_accuracy: Of a binary attribute, the mean of the shares among images with it and
+            without; None for others.
     """
 
     name: str
     r2: float
     mae: float
     accuracy: float
+    balanced_accuracy: float | None = None
 
 
 def train_predictor(
@@ -59,10 +69,11 @@ def train_predictor(
     *,
     steps: int = 1500,
     batch_size: int = 64,
+    width: int = 16,
     seed: int = 0,
     device: str | None = None,
     quiet: bool = False,
-) -> Predictor:
+) -> PredictorNetwork:
     """Train a predictor on the dataset's training part and write it.
 
     An interrupted call goes on where it stopped, from checkpoints in a folder beside ``out``.
@@ -72,6 +83,7 @@ def train_predictor(
         out: The safetensors file to write; scores on the test part go into it.
         steps: Optimiser steps.
         batch_size: Images a step.
+        width: Channels of the first layers of a classifier of binary attributes.
         seed: Of the initial weights, the order of the images and their disturbances.
         device: ``cpu``, ``cuda``, or None for the best one present.
         quiet: Show no progress.
@@ -88,14 +100,14 @@ def train_predictor(
         raise BenchError(f"The dataset {dataset.name} has no attributes to predict; take another.")
     state = process_state(device)
     torch.manual_seed(derive_seed(seed, "weights"))
-    predictor = Predictor(names, dataset.factor_sizes or (2,) * len(names))
+    predictor = _network(dataset, width)
     data = TrainingData(
         train=Subset(dataset, dataset.split("train")),
         attributes=dataset.attributes,
         size=dataset.size,
         channels=dataset.channels,
     )
-    spec = f"{dataset.fingerprint()[:8]}-{steps}x{batch_size}-s{seed}"
+    spec = f"{dataset.fingerprint()[:8]}-{steps}x{batch_size}-w{width}-s{seed}"
     folder = out.with_name(f"{out.stem}-{spec}.training")
     training = _Training(predictor, steps, batch_size, data)
     options = TrainingOptions(device=device, quiet=quiet)
@@ -110,7 +122,18 @@ def train_predictor(
     return load_predictor(out)
 
 
-def _report(predictor: Predictor, dataset: Dataset, settings: Mapping[str, int]) -> dict[str, Any]:
+def _network(dataset: Dataset, width: int) -> PredictorNetwork:
+    """A residual network for factors; for binary attributes AttGAN's, as large as the images."""
+    names = dataset.attributes.names
+    if dataset.factor_sizes is not None:
+        return Predictor(names, dataset.factor_sizes)
+    image_size = max(32, min(128, dataset.size // 32 * 32))
+    return AttributeClassifier(names, image_size, width)
+
+
+def _report(
+    predictor: PredictorNetwork, dataset: Dataset, settings: Mapping[str, int]
+) -> dict[str, Any]:
     """How the predictor was trained, and its scores on images that training never saw."""
     held_out = dataset.split("test")
     chosen = torch.linspace(0, len(held_out) - 1, min(HELD_OUT_IMAGES, len(held_out))).long()
@@ -126,7 +149,7 @@ def _report(predictor: Predictor, dataset: Dataset, settings: Mapping[str, int])
 
 @torch.no_grad()
 def score_predictor(
-    predictor: Predictor, dataset: Dataset, indices: Tensor, batch_size: int = 250
+    predictor: PredictorNetwork, dataset: Dataset, indices: Tensor, batch_size: int = 250
 ) -> list[AttributeScore]:
     """Compare predictions with the truth.
 
@@ -152,7 +175,16 @@ def score_predictor(
     r2 = 1 - error.square().mean(0) / truth.var(0, correction=0)
     columns = (r2, error.abs().mean(0), hits.double().mean(0))
     rows = torch.stack(columns, dim=1).tolist()
-    return [AttributeScore(name, *row) for name, row in zip(predictor.names, rows, strict=True)]
+    balanced: list[float | None] = [None] * len(rows)
+    if set(predictor.levels) == {2}:
+        scores = multilabel_scores(truth > 0.5, predicted > 0.5)
+        balanced = scores.balanced_accuracy_per_attribute.tolist()
+    return [
+        AttributeScore(name, r_squared, distance, share, balanced_share)
+        for name, (r_squared, distance, share), balanced_share in zip(
+            predictor.names, rows, balanced, strict=True
+        )
+    ]
 
 
 class _Training(Method):
@@ -161,21 +193,21 @@ class _Training(Method):
     track: ClassVar[str] = ""
 
     def __init__(
-        self, predictor: Predictor, steps: int, batch_size: int, data: TrainingData
+        self, predictor: PredictorNetwork, steps: int, batch_size: int, data: TrainingData
     ) -> None:
         super().__init__(MethodConfig(), data)
         self.predictor, self._steps, self._batch_size = predictor, steps, batch_size
 
     def stages(self, data: TrainingData) -> Iterator[Stage]:
-        yield _Regression(self.predictor, self._steps, self._batch_size)
+        yield _Fitting(self.predictor, self._steps, self._batch_size)
 
 
-class _Regression(Stage):
-    """Mean squared error on disturbed images; the learning rate falls along a cosine."""
+class _Fitting(Stage):
+    """The network's loss on disturbed images; the learning rate falls along a cosine."""
 
     name = "predictor"
 
-    def __init__(self, predictor: Predictor, steps: int, batch_size: int) -> None:
+    def __init__(self, predictor: PredictorNetwork, steps: int, batch_size: int) -> None:
         super().__init__()
         self.predictor, self.steps, self.batch_size = predictor, steps, batch_size
         self._adam = torch.optim.AdamW(predictor.parameters(), weight_decay=_WEIGHT_DECAY)
@@ -187,11 +219,11 @@ class _Regression(Stage):
         for group in self._adam.param_groups:
             group["lr"] = self._learning_rate(batch.step)
         scores = self.predictor(disturbed(batch.images, batch.draws))
-        loss = functional.mse_loss(scores.float(), batch.attributes)
+        loss = self.predictor.loss(scores.float(), batch.attributes)
         self._adam.zero_grad()
         loss.backward()
         self._adam.step()
-        return {"mse": loss.detach()}
+        return {"loss": loss.detach()}
 
     def _learning_rate(self, step: int) -> float:
         done = (step + 1) / self.steps
