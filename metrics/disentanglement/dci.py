@@ -124,12 +124,12 @@ def dci(
     order = np.argsort(-train.labels.max(axis=0), kind="stable")
     processes = min(joblib.effective_n_jobs(n_jobs), num_factors)
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        fits = joblib.Parallel(n_jobs=processes)(
+        in_order = joblib.Parallel(n_jobs=processes)(
             joblib.delayed(_fit)(booster, streams[factor], train, test, factor) for factor in order
         )
-    importance = np.zeros((num_codes, num_factors))
-    for factor, fit in zip(order, fits, strict=True):
-        importance[:, factor] = fit.importance
+    # Back in the order of the factors, in which the reference adds up the accuracies.
+    fits: list[_Fit] = [in_order[place] for place in np.argsort(order)]
+    importance = np.stack([fit.importance for fit in fits], axis=1)
     return DCI(
         **vars(dci_from_importance(importance)),
         informativeness_train=float(np.mean([fit.train_accuracy for fit in fits])),
