@@ -109,6 +109,7 @@ HAIR_FORMS = ("Straight_Hair", "Wavy_Hair")
 ATTRIBUTE_FILE = "list_attr_celeba.txt"
 PARTITION_FILE = "list_eval_partition.txt"
 IDENTITY_FILE = "identity_CelebA.txt"
+HQ_MAPPING_FILES = ("image_list.txt", "CelebA-HQ-to-CelebA-mapping.txt")  # CelebA-HQ to CelebA
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.data.celeba_annotations import ATTRIBUTE_FILE, IDENTITY_FILE, PARTITION_FILE
+from bench.data.celeba_annotations import (
+    ATTRIBUTE_FILE,
+    HQ_MAPPING_FILES,
+    IDENTITY_FILE,
+    PARTITION_FILE,
+)
 from bench.data.check import IMAGE_SUFFIXES
 from bench.errors import MissingFile
 
@@ -42,8 +47,12 @@ class CelebAFolder:
 
 
 def holds_celeba(path: Path) -> bool:
-    """Whether a folder has an attribute file where CelebA's copies have it."""
-    return find_annotations(path, ATTRIBUTE_FILE) is not None
+    """Whether a folder has attribute file and images as CelebA's copies, and is no CelebA-HQ."""
+    return (
+        find_annotations(path, ATTRIBUTE_FILE) is not None
+        and any(folder.is_dir() for folder in _image_folders(path))
+        and not any((path / name).exists() for name in HQ_MAPPING_FILES)
+    )
 
 
 def find_celeba(path: Path) -> CelebAFolder:

@@ -20,6 +20,7 @@ from PIL import Image
 from bench.data.annotated import AnnotatedImages, OnBadImage, Rows
 from bench.data.celeba_annotations import (
     ATTRIBUTE_FILE,
+    HQ_MAPPING_FILES,
     IDENTITY_FILE,
     AttributeTable,
     attribute_names,
@@ -34,7 +35,6 @@ from bench.errors import BenchError, MissingFile
 COUNT, TRAIN, TEST = 30_000, 28_000, 1_500
 
 MASK_HQ_FILE = "CelebAMask-HQ-attribute-anno.txt"
-_MAPPINGS = ("image_list.txt", "CelebA-HQ-to-CelebA-mapping.txt")
 _ROOTS = ("", "CelebAMask-HQ", "celeba-hq", "CelebA-HQ", "celeba_hq")
 _IMAGES = ("CelebA-HQ-img", "celeba-hq", "images", "celeba-1024", "celeba-512", "celeba-256")
 
@@ -120,7 +120,7 @@ def original_rows(path: Path) -> list[int]:
 
 def _rows(path: Path, folder: Path, names: Sequence[str]) -> Rows:
     """The images by their numbers, with labels, parts and identities."""
-    mapping_file = next((found for name in _MAPPINGS if (found := _find(path, name))), None)
+    mapping_file = next((found for name in HQ_MAPPING_FILES if (found := _find(path, name))), None)
     mapping = original_rows(mapping_file) if mapping_file else None
     own, original = _find(path, MASK_HQ_FILE), find_annotations(path, ATTRIBUTE_FILE)
     if own is not None:
@@ -129,8 +129,8 @@ def _rows(path: Path, folder: Path, names: Sequence[str]) -> Rows:
         labels = _picked(read_attributes(original).columns(names), mapping, original)
     else:
         raise MissingFile(
-            f"{path} holds no labels of CelebA-HQ: put {MASK_HQ_FILE} there, or {_MAPPINGS[0]} "
-            f"with CelebA's {ATTRIBUTE_FILE}."
+            f"{path} holds no labels of CelebA-HQ: put {MASK_HQ_FILE} there, or "
+            f"{HQ_MAPPING_FILES[0]} with CelebA's {ATTRIBUTE_FILE}."
         )
     count = len(labels)
     if count != COUNT:

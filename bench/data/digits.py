@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import zlib
 from abc import ABC
 from collections.abc import Mapping
@@ -198,11 +199,12 @@ def read_idx(path: Path) -> np.ndarray:
         raise _damaged(path, f"cannot be read ({error})") from error
     if len(content) < 4 or content[:3] != bytes([0, 0, _UNSIGNED_BYTES]):
         raise _damaged(path, "is no IDX file of bytes")
-    dimensions = content[3]
-    start = 4 + 4 * dimensions
+    start = 4 + 4 * content[3]  # behind one number of four bytes for each dimension
+    if len(content) < start:
+        raise _damaged(path, "ends within its header")
     shape = tuple(np.frombuffer(content[4:start], ">u4").tolist())
     values = np.frombuffer(content[start:], np.uint8)
-    if len(shape) != dimensions or len(values) != int(np.prod(shape, dtype=object)):
+    if len(values) != math.prod(shape):
         raise _damaged(path, f"holds {len(values):,} values where its header says {shape}")
     return values.reshape(shape).copy()
 
