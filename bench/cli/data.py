@@ -1,4 +1,4 @@
-"""``bench data check``: what is in a folder of images, before anything is trained on it."""
+"""``bench data``: what is in a folder of images, before anything is trained on it; drawn faces."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ Examples:
   bench data check pictures
   bench data check pictures --size 256 --json
   bench data check ~/data/celeba
+  bench data make celeba-synth faces --n 5000
 """
 
 
 @click.group(epilog=_EXAMPLES)
 def command() -> None:
-    """Look at data before it is used."""
+    """Look at data before it is used, or make some."""
 
 
 @command.command(epilog=_EXAMPLES)
@@ -106,3 +107,17 @@ def _counts(counts: Iterable[tuple[str, int]], shown: int = 8) -> str:
     parts = [f"{name} ({count:,})" for name, count in counts]
     more = f" and {len(parts) - shown} more" if len(parts) > shown else ""
     return ", ".join(parts[:shown]) + more or "none"
+
+
+@command.command(epilog=_EXAMPLES)
+@click.argument("dataset", type=click.Choice(["celeba-synth"]))
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--n", type=click.IntRange(min=16), default=5000, help="How many images.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Another seed: other people.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def make(dataset: str, folder: Path, n: int, seed: int, quiet: bool) -> None:
+    """Draw faces into FOLDER in CelebA's exact format; a folder left unfinished is continued."""
+    from bench.data.celeba_synth_folder import make_folder
+
+    written = make_folder(folder, n, seed, quiet)
+    click.echo(f"{n:,} images in {folder}, {written:,} of them new")

@@ -12,7 +12,7 @@ wherever they run, so that a picture has the same bits whatever other pictures a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -48,14 +48,16 @@ class Frame:
         top: Its row.
         unit: Frame units for a unit of the drawing.
         shift: No picture's origin lies farther off along an axis, in units of the drawing.
-        turn: Scale and angle move no point farther, as a share of its larger coordinate.
+        stretch: No picture's scale is larger by a larger share.
+        sine: No picture's angle has a larger sine.
     """
 
     left: float
     top: float
     unit: float
     shift: float
-    turn: float
+    stretch: float
+    sine: float
 
 
 @dataclass(frozen=True)
@@ -85,19 +87,27 @@ class Canvas:
         self._pose, self._window, self._frame = pose, window, frame
         self.image = torch.zeros(len(pose.left), 3, window.height, window.width)
 
+    def some(self, rows: Tensor) -> Canvas:
+        """A copy of some pictures, int64 (M,)."""
+        pose = Pose(*(getattr(self._pose, field.name)[rows] for field in fields(Pose)))
+        canvas = Canvas(pose, self._window, self._frame)
+        canvas.image = self.image[rows]
+        return canvas
+
     def patch(self, left: float, top: float, right: float, bottom: float) -> Patch:
         """The pixels that may show a box of the drawing, for shapes that lie within the box."""
         window, pose, frame = self._window, self._pose, self._frame
-        reach = max(abs(left), abs(top), abs(right), abs(bottom))
-        margin = frame.shift + frame.turn * reach
+        reach_x, reach_y = max(-left, right), max(-top, bottom, 0)
+        margin_x = frame.shift + frame.stretch * reach_x + frame.sine * reach_y
+        margin_y = frame.shift + frame.stretch * reach_y + frame.sine * reach_x
         columns = _range(
-            (frame.left + frame.unit * (left - margin) - window.left) / window.side,
-            (frame.left + frame.unit * (right + margin) - window.left) / window.side,
+            (frame.left + frame.unit * (left - margin_x) - window.left) / window.side,
+            (frame.left + frame.unit * (right + margin_x) - window.left) / window.side,
             window.width,
         )
         rows = _range(
-            (frame.top + frame.unit * (top - margin) - window.top) / window.side,
-            (frame.top + frame.unit * (bottom + margin) - window.top) / window.side,
+            (frame.top + frame.unit * (top - margin_y) - window.top) / window.side,
+            (frame.top + frame.unit * (bottom + margin_y) - window.top) / window.side,
             window.height,
         )
         x = (torch.arange(columns.start, columns.stop) + 0.5) * window.side + window.left

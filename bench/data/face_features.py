@@ -71,7 +71,7 @@ def _paint_cheeks(patch: Patch, look: Look, skin: Tensor) -> None:
     smiling, makeup = look["Smiling"], look["Heavy_Makeup"]
     cheeks = _mirrored(patch, 0.62)
     blush = cheeks.glow(0, 0.68, 0.46, 0.42)
-    amount = torch.maximum(0.65 * look["Rosy_Cheeks"], 0.2 * makeup)
+    amount = torch.maximum(0.55 * look["Rosy_Cheeks"], 0.2 * makeup)
     patch.fill(blush * amount, skin * rgb((1.02, 0.55, 0.56)))
     patch.fill(cheeks.glow(-0.05, 0.6 - 0.05 * smiling, 0.34, 0.26) * 0.22 * smiling, skin * 1.15)
 
@@ -218,7 +218,8 @@ def _paint_beard(canvas: Canvas, look: Look, colour: Tensor, skin: Tensor) -> No
     patch.fill(patch.inside(sides) * 0.9 * look["Sideburns"], colour)
     beard = 1 - look["No_Beard"]
     goatee = look["Goatee"]
-    grain = 0.95 + 0.15 * wave(patch.x * 2.3 + 0.2 * wave(y * 3)) * (1 - 9 * patch.pixel).clamp(min=0)
+    fine = (1 - 9 * patch.pixel).clamp(min=0)
+    grain = 0.97 + 0.08 * fine * wave(patch.x * 4.5 + 0.15 * wave(y * 2))
     full = torch.maximum(torch.maximum(outline - 0.07, upper - 0.1 - y), x - 1.3)
     mouth = facing.ellipse(0, 1.06 + look["mouth_height"], 0.4, 0.2)
     coverage = patch.inside(full) * (1 - mouth) * beard * (1 - goatee)
@@ -239,17 +240,16 @@ def _paint_mustache(patch: Patch, look: Look, colour: Tensor) -> None:
 def paint_glasses(canvas: Canvas, look: Look) -> None:
     """Paint glasses, over the hair."""
     patch = _facing(canvas, look, -1.25, -0.45, 1.25, 0.5)
-    wearing = look["Eyeglasses"]
     colour = pick(look["frame_style"], ((0.06, 0.06, 0.07), (0.25, 0.13, 0.08), (0.35, 0.36, 0.4)))
     lens = _mirrored(patch, 0.5)
     u, v = (lens.x / 0.4) ** 2, ((patch.y - 0.05) / 0.31) ** 2
     distance = squircle_distance(lens.x, patch.y - 0.05, u, v, 0.7 * look["frame_style"])
-    patch.fill(patch.inside(distance) * 0.14 * wearing, rgb((0.75, 0.85, 0.95)))
+    patch.fill(patch.inside(distance) * 0.14, rgb((0.75, 0.85, 0.95)))
     rim = patch.band(distance, -0.035, 0.04)
     x = patch.x.abs()
     bridge = patch.band(patch.y + 0.04 + 0.3 * (0.01 - x * x), -0.035, 0.03) * (x < 0.12)
     temple = patch.band(patch.y + 0.05, -0.035, 0.035) * patch.band(x, 0.88, 1.14)
-    patch.fill(torch.maximum(torch.maximum(rim, bridge), temple) * wearing, colour)
+    patch.fill(torch.maximum(torch.maximum(rim, bridge), temple), colour)
 
 
 def paint_earrings(canvas: Canvas, look: Look) -> None:
@@ -257,6 +257,5 @@ def paint_earrings(canvas: Canvas, look: Look) -> None:
     patch = canvas.patch(-1.35, 0.3, 1.35, 0.9)
     side = 1.06 * look["face_width"] * (1 + 0.09 * look["Chubby"])
     lobe = _mirrored(patch, side)
-    drop = lobe.ellipse(0.04, 0.6, 0.08, 0.11) * look["Wearing_Earrings"]
-    patch.fill(drop, rgb((0.95, 0.82, 0.35)))
-    patch.fill(lobe.ellipse(0.03, 0.57, 0.03, 0.04) * look["Wearing_Earrings"], rgb((1.0, 1.0, 0.95)))
+    patch.fill(lobe.ellipse(0.04, 0.6, 0.08, 0.11), rgb((0.95, 0.82, 0.35)))
+    patch.fill(lobe.ellipse(0.03, 0.57, 0.03, 0.04), rgb((1.0, 1.0, 0.95)))

@@ -10,7 +10,7 @@ or 1). Every attribute changes some shapes or colours and leaves all others as t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ from bench.data.face_features import head_distance, paint_earrings, paint_featur
 
 Look = Mapping[str, Tensor]  # values (N, 1, 1)
 
-FRAME = Frame(left=89, top=112, unit=38, shift=0.1, turn=0.2)
+FRAME = Frame(left=89, top=112, unit=38, shift=0.075, stretch=0.055, sine=0.11)
 _ANGLE = 6.0  # degrees, to either side
 
 # What stays with a person; every trait is uniform in its range.
@@ -103,7 +103,7 @@ _HAIRS = {
     "Brown_Hair": (0.37, 0.22, 0.12),
     "Gray_Hair": (0.69, 0.69, 0.7),
 }
-_RED_HAIR = (0.68, 0.26, 0.1)
+_RED_HAIR = (0.6, 0.24, 0.1)
 _NATURAL = ((0.1, 0.08, 0.07), (0.26, 0.16, 0.1), (0.5, 0.34, 0.19))
 _GREY = (0.7, 0.7, 0.71)
 _TIES = ((0.65, 0.08, 0.12), (0.1, 0.16, 0.45), (0.12, 0.12, 0.14), (0.15, 0.35, 0.2))
@@ -124,16 +124,31 @@ def paint(look: Look, window: Window) -> Tensor:
     skin, hair = skin_colour(look), hair_colour(look)
     _paint_background(canvas, look)
     _paint_clothes(canvas, look)
-    _paint_hair_behind(canvas, look, hair)
+    tresses = canvas.patch(-1.75, -1.8, 1.75, 3.4)
+    texture, curtain = _texture(tresses, look, hair), _curtain(tresses, look)
+    tresses.fill(tresses.inside(curtain), 0.72 * texture)  # what hangs behind the neck
     _paint_neck(canvas, look, skin)
+    _paint_worn(canvas, look, "Wearing_Necklace", _paint_necklace)
+    _paint_worn(canvas, look, "Wearing_Necktie", _paint_tie)
     _paint_head(canvas, look, skin)
     paint_features(canvas, look, skin, facial_hair_colour(look, hair))
-    _paint_hair(canvas, look, hair)
-    paint_earrings(canvas, look)
-    paint_glasses(canvas, look)
-    _paint_hat(canvas, look)
+    _paint_hair(tresses, look, texture, curtain)
+    _paint_worn(canvas, look, "Wearing_Earrings", paint_earrings)
+    _paint_worn(canvas, look, "Eyeglasses", paint_glasses)
+    _paint_worn(canvas, look, "Wearing_Hat", _paint_hat)
     _light(canvas, look)
     return canvas.image.clamp_(0, 1).mul_(2).sub_(1)
+
+
+def _paint_worn(
+    canvas: Canvas, look: Look, attribute: str, painter: Callable[[Canvas, Look], None]
+) -> None:
+    """Paint something on the pictures that show it."""
+    rows = look[attribute].flatten().nonzero()[:, 0]
+    if len(rows):
+        part = canvas.some(rows)
+        painter(part, {name: value[rows] for name, value in look.items()})
+        canvas.image[rows] = part.image
 
 
 def skin_colour(look: Look) -> Tensor:
@@ -183,7 +198,7 @@ def _paint_background(canvas: Canvas, look: Look) -> None:
     shade = 1 + look["background_slope"] * patch.y + look["background_slant"] * patch.x
     shade = shade + look["background_spot"] * patch.glow(look["spot_x"], look["spot_y"], 2, 2)
     colour = _channels(look, "background")
-    colour = mix(colour.mean(1, keepdim=True), colour, 0.55)
+    colour = mix(colour.mean(1, keepdim=True), colour, 0.4)
     patch.image.copy_(colour * shade[:, None])
 
 
@@ -212,30 +227,29 @@ def _paint_neck(canvas: Canvas, look: Look, skin: Tensor) -> None:
     patch.fill(patch.inside(neck), skin * shadow[:, None])
     line = patch.band(y - 0.3 * x * x, 1.93, 1.97) * (x.abs() < width) * (1 - look["Young"])
     patch.fill(line * 0.35 * (1 - tie), skin * 0.5)
-    _paint_necklace(patch, look)
-    _paint_tie(patch, look)
 
 
-def _paint_necklace(patch: Patch, look: Look) -> None:
+def _paint_necklace(canvas: Canvas, look: Look) -> None:
+    patch = canvas.patch(-0.8, 1.5, 0.8, 2.4)
     arc = (patch.x * patch.x + (patch.y - 1.62) ** 2).sqrt() - 0.62
-    string = patch.band(arc, -0.045, 0.045) * (patch.y > 1.62) * look["Wearing_Necklace"]
+    string = patch.band(arc, -0.045, 0.045) * (patch.y > 1.62)
     beads = 0.8 + 0.2 * wave(patch.x * 5)
     patch.fill(string, beads[:, None] * rgb((0.96, 0.9, 0.74)))
 
 
-def _paint_tie(patch: Patch, look: Look) -> None:
-    wearing = look["Wearing_Necktie"]
+def _paint_tie(canvas: Canvas, look: Look) -> None:
+    patch = canvas.patch(-1.3, 1.6, 1.3, 3.6)
     x, y = patch.x.abs(), patch.y
     shirt = torch.maximum(x - 0.72 + 0.35 * (y - 1.8), 1.72 - y + 0.1 * x)
     notch = patch.inside(torch.maximum(x + (y - 1.95) * 0.9 - 0.22, y - 2.2))  # skin in the collar
-    patch.fill(patch.inside(shirt) * (1 - notch) * wearing, rgb((0.95, 0.95, 0.96)))
+    patch.fill(patch.inside(shirt) * (1 - notch), rgb((0.95, 0.95, 0.96)))
     fold = patch.band(x - 0.5 * (y - 1.75) - 0.16, -0.015, 0.015) * (y > 1.9)
-    patch.fill(fold * 0.5 * wearing, rgb((0.6, 0.6, 0.65)))
+    patch.fill(fold * 0.5, rgb((0.6, 0.6, 0.65)))
     knot = torch.maximum(x - 0.19 + 0.25 * (y - 1.95), (y - 2.06).abs() - 0.13)
     blade = torch.maximum(x - 0.11 - 0.16 * (y - 2.17), 2.17 - y)
     stripes = 1 + 0.3 * wave(2.6 * (patch.x + y))
     tie = pick(look["tie_hue"], _TIES)
-    patch.fill(patch.inside(torch.minimum(knot, blade)) * wearing, tie * stripes[:, None])
+    patch.fill(patch.inside(torch.minimum(knot, blade)), tie * stripes[:, None])
 
 
 def _paint_head(canvas: Canvas, look: Look, skin: Tensor) -> None:
@@ -292,14 +306,7 @@ def _cropped(look: Look) -> Tensor:
     return torch.maximum(look["Male"], look["Bald"])
 
 
-def _paint_hair_behind(canvas: Canvas, look: Look, hair: Tensor) -> None:
-    patch = canvas.patch(-1.75, -1.8, 1.75, 3.4)
-    coverage = patch.inside(_curtain(patch, look))
-    patch.fill(coverage, _texture(patch, look, hair) * 0.72)
-
-
-def _paint_hair(canvas: Canvas, look: Look, hair: Tensor) -> None:
-    patch = canvas.patch(-1.75, -2.0, 1.75, 3.4)
+def _paint_hair(patch: Patch, look: Look, texture: Tensor, curtain: Tensor) -> None:
     x, y = patch.x, patch.y
     male, receding = look["Male"], look["Receding_Hairline"]
     volume = look["hair_volume"] * (1 - 0.4 * receding * male)
@@ -307,7 +314,7 @@ def _paint_hair(canvas: Canvas, look: Look, hair: Tensor) -> None:
     falling = ((y + 1.15) / mix(2.0, 1.15, male)).clamp(0, 1)  # thinner towards the ears
     cap = head - 0.21 * volume * (1 - mix(0.6, 0.95, male) * falling)
     cap = torch.maximum(cap, y - mix(0.35, 0.1, male))
-    outer = torch.minimum(cap, _curtain(patch, look))
+    outer = torch.minimum(cap, curtain)
     # The opening for the face; its upper edge is the hairline.
     retreat = look["hairline"] - 0.09 * male * (1 - look["Young"])
     side = look["face_width"] * (1 + 0.05 * look["Chubby"])
@@ -323,15 +330,14 @@ def _paint_hair(canvas: Canvas, look: Look, hair: Tensor) -> None:
     fringe = mix(-0.36, -0.5, male) + 0.06 * wave(x * 1.6 + look["parting"])
     opening = torch.where(look["Bangs"] > 0, torch.maximum(opening, fringe - y), opening)
     distance = torch.maximum(outer, -opening)
-    texture = _texture(patch, look, hair)
     shadow = patch.inside(torch.maximum(outer, -opening - 0.09)) * (1 - look["Bald"])
-    patch.fill(shadow * 0.22, 0.25 * hair)
+    patch.fill(shadow * 0.22, 0.25 * texture)
     patch.fill(patch.inside(distance) * (1 - look["Bald"]), texture)
 
 
 def _paint_hat(canvas: Canvas, look: Look) -> None:
     patch = canvas.patch(-2.3, -2.4, 2.3, -0.2)
-    x, y, wearing = patch.x, patch.y, look["Wearing_Hat"]
+    x, y = patch.x, patch.y
     colour = pick(look["hat_hue"], _HATS)
     brimmed = (look["hat_style"] > 0.5).float()
     crown = torch.maximum(
@@ -339,10 +345,10 @@ def _paint_hat(canvas: Canvas, look: Look) -> None:
     )
     shade = 1.08 - 0.3 * (x.abs() / 1.3).clamp(max=1) ** 2
     rib = 1 + 0.12 * wave(x * 4) * (1 - brimmed) * (1 - 9 * patch.pixel).clamp(min=0)
-    patch.fill(patch.inside(crown) * wearing, colour * (shade * rib)[:, None])
-    band = patch.inside(torch.maximum(crown, -y - 0.98 - 0.08 * x * x)) * wearing
+    patch.fill(patch.inside(crown), colour * (shade * rib)[:, None])
+    band = patch.inside(torch.maximum(crown, -y - 0.98 - 0.08 * x * x))
     patch.fill(band, mix(colour * 1.35, colour * 0.45, brimmed[:, None]) * shade[:, None])
-    brim = patch.ellipse(0, -0.66, 1.85, 0.2) * wearing * brimmed
+    brim = patch.ellipse(0, -0.66, 1.85, 0.2) * brimmed
     under = patch.inside(ellipse_distance(x, y + 0.74, 1.85, 0.2))
     patch.fill(brim, colour * (0.55 + 0.4 * under)[:, None])
 
