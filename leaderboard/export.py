@@ -183,7 +183,7 @@ def _reported_tables(numbers: Sequence[ReportedNumber]) -> list[str]:
     ]
     notes = [
         f"({mark}) {_plain(citation)}, {_plain(place)}{'' if page == 'None' else f', p. {page}'}: "
-        f"{_plain(protocol)}. <{url}>"
+        f"{_plain(protocol)}.{f' <{url}>' if url else ''}"
         for (citation, url, place, page, protocol), mark in sources.items()
     ]
     return [

@@ -1,6 +1,6 @@
 """Numbers that papers report: data files beside this module, checked when loaded.
 
-A file holds one paper: ``paper``, ``citation``, ``url`` and ``track``, then ``[[tables]]`` as the
+A file holds one paper: ``paper``, ``citation``, ``track`` and, where known, ``url``, then ``[[tables]]`` as the
 paper prints them. A table says where its numbers stand (``table``, optionally ``page``), who says
 so (``origin``), on what (``dataset``), how they were measured (``protocol`` in words, ``identity``
 as far as it is known), and lists ``rows`` of a ``method`` (its catalog name), a ``variant`` (the
@@ -40,7 +40,7 @@ class ReportedNumber:
     Attributes:
         paper: Title of the paper or page.
         citation: Authors, venue and year.
-        url: Where to find it.
+        url: Where to find it; empty where no address is known.
         track: The track it belongs to.
         table: Table or notebook that prints it.
         page: Page, if known.
@@ -129,7 +129,7 @@ class _Table(_Strict):
 class _Source(_Strict):
     paper: _Text
     citation: _Text
-    url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
+    url: Annotated[str, StringConstraints(pattern=r"^(https?://\S+)?$")] = ""
     track: _Text
     tables: Annotated[list[_Table], Field(min_length=1)]
 
