@@ -1,11 +1,11 @@
 """Numbers that papers report: data files beside this module, checked when loaded.
 
-A file holds one paper: ``paper``, ``citation``, ``track`` and, where known, ``url``, then ``[[tables]]`` as the
-paper prints them. A table says where its numbers stand (``table``, optionally ``page``), who says
-so (``origin``), on what (``dataset``), how they were measured (``protocol`` in words, ``identity``
-as far as it is known), and lists ``rows`` of a ``method`` (its catalog name), a ``variant`` (the
-settings that differ from the method's default) and ``values`` with optional ``spread``, both by
-metric. Reported numbers never mix with measured ones.
+A file holds one paper: ``paper``, ``citation``, ``track`` and, where known, ``url``, then
+``[[tables]]`` as the paper prints them. A table says where its numbers stand (``table``, optionally
+``page``), who says so (``origin``), on what (``dataset``), how they were measured (``protocol`` in
+words, ``identity`` as far as it is known), and lists ``rows`` of a ``method`` (its catalog name), a
+``variant`` (the settings that differ from the method's default) and ``values`` with optional
+``spread``, both by metric. Reported numbers never mix with measured ones.
 """
 
 from __future__ import annotations
