@@ -45,6 +45,8 @@ class Entry:
         predictor: The default predictor of a dataset.
         checkpoint: ``"module:function"`` that reads the files of a method's reference
             implementation.
+        baseline: The method that this one extends, trained as long without its addition; tables
+            state the difference.
         distribution: The package that brought the line in; empty for ours.
     """
 
@@ -58,6 +60,7 @@ class Entry:
     generator: str = ""
     predictor: str = ""
     checkpoint: str = ""
+    baseline: str = ""
     distribution: str = ""
 
     def load(self) -> Any:

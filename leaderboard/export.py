@@ -110,6 +110,8 @@ def _section(table: Table) -> str:
     if table.rows:
         parts += [_measured_table(table), _legend(table)]
     parts += [_plain(note) for note in table.notes]
+    if table.differences:
+        parts += _difference_table(table)
     if table.reported:
         parts += _reported_tables(table.reported)
     return "\n\n".join(parts)
@@ -123,6 +125,26 @@ def _measured_table(table: Table) -> str:
         scores = [_score(row, column.metric) for column in table.columns]
         lines.append([_plain(method), *scores, str(len(row.seeds)), row.status])
     return _markdown(header, lines)
+
+
+def _difference_table(table: Table) -> list[str]:
+    """Methods less their baselines, and whether the interval leaves out zero."""
+    columns = [column for column in table.columns if column.higher_is_better is not None]
+    lines = []
+    for difference in table.differences:
+        cells = [difference.cells.get(column.metric) for column in columns]
+        texts = [
+            "-" if cell is None else f"{cell.mean:+.3g} [{cell.low:+.3g}, {cell.high:+.3g}]"
+            for cell in cells
+        ]
+        pair = f"{difference.method} less {difference.baseline}"
+        lines.append([_plain(pair), *texts])
+    some = next(iter(table.differences[0].cells.values()))
+    return [
+        f"Differences over paired seeds [{some.level:.0%} Student interval, which is wide for few "
+        "seeds]; an interval that holds 0 shows no difference:",
+        _markdown(["difference", *map(_header, columns)], lines),
+    ]
 
 
 def _header(column: Column) -> str:

@@ -12,13 +12,14 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from types import MappingProxyType
 
 from leaderboard.reported import ReportedNumber
 from leaderboard.schema import Measurement, Result
-from metrics.statistics import spread_over_seeds
+from metrics.statistics import SeedDifference, difference_over_seeds, spread_over_seeds
 
 _PRESETS = ("paper", "small", "smoke")  # the order of tables; other names follow
 
@@ -74,6 +75,21 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """A method against the one that it extends, over the seeds that both have completed.
+
+    Attributes:
+        method: The method.
+        baseline: What its scores are compared with, trained as long.
+        cells: By metric that has a direction: method minus baseline.
+    """
+
+    method: str
+    baseline: str
+    cells: dict[str, SeedDifference]
+
+
+@dataclass(frozen=True)
 class Table:
     """Results that may be compared with each other, and the reported numbers beside them.
 
@@ -83,6 +99,7 @@ class Table:
         preset: The preset; empty for a table of reported numbers only.
         columns: The metrics.
         rows: The methods, best first by the first metric that has a direction.
+        differences: Methods against those that they extend.
         reported: Numbers from papers on this dataset.
         notes: Sentences that a reader needs: why tables were split, which records differ,
             why runs did not complete.
@@ -93,17 +110,23 @@ class Table:
     preset: str
     columns: tuple[Column, ...] = ()
     rows: tuple[Row, ...] = ()
+    differences: tuple[Difference, ...] = ()
     reported: tuple[ReportedNumber, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def build_tables(results: Iterable[Result], reported: Iterable[ReportedNumber] = ()) -> list[Table]:
+def build_tables(
+    results: Iterable[Result],
+    reported: Iterable[ReportedNumber] = (),
+    baselines: Mapping[str, str] = MappingProxyType({}),
+) -> list[Table]:
     """Tables of all results by track, dataset and preset, then those of reported numbers only.
 
     Args:
         results: In any order; a run that occurs twice counts once.
         reported: Numbers from papers. They stand under the first table of their track and
             dataset, or in a table of their own where nothing was measured.
+        baselines: From a method to the one that it is compared with, seed by seed.
     """
     pending: dict[tuple[str, str], list[ReportedNumber]] = {}
     for number in reported:
@@ -122,9 +145,17 @@ def build_tables(results: Iterable[Result], reported: Iterable[ReportedNumber] =
             numbers = pending.pop((track, dataset), [])
             columns = tuple(group.columns.values())
             rows = _ranked(_rows(runs), columns)
-            tables.append(
-                Table(track, dataset, preset, columns, rows, tuple(numbers), tuple(notes))
+            table = Table(
+                track,
+                dataset,
+                preset,
+                columns,
+                rows,
+                _differences(runs, columns, baselines),
+                tuple(numbers),
+                tuple(notes),
             )
+            tables.append(table)
     tables += [
         Table(track, dataset, "", reported=tuple(numbers))
         for (track, dataset), numbers in pending.items()
@@ -232,6 +263,43 @@ def _rows(ordered: Iterable[Result]) -> list[Row]:
         _row(method, overrides, list(runs))
         for (method, overrides), runs in groupby(ordered, key=_configuration)
     ]
+
+
+def _differences(
+    runs: Iterable[Result], columns: Sequence[Column], baselines: Mapping[str, str]
+) -> tuple[Difference, ...]:
+    """Each method against its baseline with the same settings, where two seeds or more allow it."""
+    completed = [run for run in runs if run.status == "completed"]
+    by_configuration: dict[tuple[str, str], dict[int, Result]] = {}
+    for run in completed:
+        by_configuration.setdefault(_configuration(run), {})[run.seed] = run
+    found = []
+    for (method, overrides), own in by_configuration.items():
+        others = by_configuration.get((baselines.get(method, ""), overrides), {})
+        seeds = sorted(own.keys() & others.keys())
+        directed = [column.metric for column in columns if column.higher_is_better is not None]
+        cells = {
+            metric: difference_over_seeds(*scores)
+            for metric in directed
+            if len((scores := _paired(metric, seeds, own, others))[0]) > 1
+        }
+        if cells:
+            name = f"{method} ({overrides})" if overrides else method
+            found.append(Difference(name, baselines[method], cells))
+    return tuple(found)
+
+
+def _paired(
+    metric: str, seeds: Sequence[int], own: Mapping[int, Result], others: Mapping[int, Result]
+) -> tuple[list[float], list[float]]:
+    """The scores of a method and its baseline for the seeds where both have one."""
+    pairs = [(own[seed].metric(metric), others[seed].metric(metric)) for seed in seeds]
+    values = [
+        (one.value, other.value)
+        for one, other in pairs
+        if one and other and one.value is not None and other.value is not None
+    ]
+    return [one for one, _ in values], [other for _, other in values]
 
 
 def _ranked(rows: Sequence[Row], columns: Iterable[Column]) -> tuple[Row, ...]:

@@ -7,7 +7,7 @@ inputs, where much of what moves either score moves both.
 
 The bootstrap follows Efron and Tibshirani, "An Introduction to the Bootstrap" (1993): the
 percentile method of chapter 13, with the estimate of bias of chapter 10 where
-``percentile_interval`` is given the score, and BCa of chapter 14. Needs numpy only.
+``percentile_interval`` is given the score, and BCa of chapter 14.
 """
 
 from __future__ import annotations
@@ -57,6 +57,25 @@ class Spread:
 
     mean: float
     std: float | None
+    count: int
+
+
+@dataclass(frozen=True)
+class SeedDifference:
+    """How the scores of two methods differ over runs of the same seeds.
+
+    Attributes:
+        mean: Mean of the first method's scores minus mean of the second's.
+        low: Lower end of the interval of that difference.
+        high: Its upper end.
+        level: Its level, in (0, 1).
+        count: How many seeds.
+    """
+
+    mean: float
+    low: float
+    high: float
+    level: float
     count: int
 
 
@@ -280,6 +299,39 @@ def paired_comparison(
     )
     p_value = _sign_flip_p_value(differences, flips, seed)
     return PairedComparison(float(differences.mean()), interval, p_value, len(differences))
+
+
+def difference_over_seeds(first: Any, second: Any, level: float = 0.95) -> SeedDifference:
+    """Compare two methods by their scores in runs of the same seeds.
+
+    The interval is Student's, of the paired differences; with few seeds it is wide.
+
+    Args:
+        first: (S,), the first method's score for each seed, S >= 2.
+        second: (S,), the second method's, in the same order.
+        level: Coverage asked for, in (0, 1).
+
+    Raises:
+        ValueError: Fewer than two seeds, different numbers of them, NaN or infinite scores, or a
+            level outside (0, 1).
+    """
+    from scipy.stats import t as student  # slow to import, and tables are printed often
+
+    scores, others = (
+        finite_array(values, f"The scores of the {which} method", ndim=1)
+        for values, which in ((first, "first"), (second, "second"))
+    )
+    if scores.shape != others.shape or len(scores) < 2:
+        raise ValueError(
+            "Methods are compared over the same seeds, at least two, but there are "
+            f"{len(scores)} scores of the first and {len(others)} of the second."
+        )
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"The level of an interval lies between 0 and 1, not at {level}.")
+    differences = scores - others
+    mean = float(differences.mean())
+    reach = float(student.ppf((1.0 + level) / 2.0, len(scores) - 1)) * standard_error(differences)
+    return SeedDifference(mean, mean - reach, mean + reach, level, len(scores))
 
 
 def standard_error(samples: Any) -> float:

@@ -87,7 +87,15 @@ def command(
     if record is not None:
         _keep(wanted, record)
     write = {"md": export.to_markdown, "json": export.to_json, "csv": export.to_csv}
-    click.echo(write["json" if as_json else form](build_tables(wanted, beside)), nl=False)
+    tables = build_tables(wanted, beside, baselines())
+    click.echo(write["json" if as_json else form](tables), nl=False)
+
+
+def baselines() -> dict[str, str]:
+    """From a method of the catalog to the one that its results are compared with."""
+    from bench.catalog import entries
+
+    return {entry.name: entry.baseline for entry in entries("methods") if entry.baseline}
 
 
 def measured(runs: Path | None) -> list[Result]:

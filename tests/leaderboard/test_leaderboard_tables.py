@@ -8,12 +8,14 @@ import json
 import random
 
 import pytest
+from scipy import stats
 
 from leaderboard.export import to_csv, to_json, to_markdown
 from leaderboard.reported import ReportedNumber
 from leaderboard.schema import ConfidenceInterval, Measurement, Result
 from leaderboard.table import build_tables
 
+PAIRS = {"plus": "plain"}
 IDENTITY = {"predictor": "ab" * 32, "samples_per_direction": 100}
 
 
@@ -200,3 +202,34 @@ def test_text_from_outside_cannot_change_the_table():
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert len({line.replace("\\|", "").count("|") for line in rows[:3]}) == 1
     assert "plain_name" in text
+
+
+def test_differences_pair_the_seeds_that_both_have():
+    ours, theirs = [0.50, 0.40, 0.45], [0.40, 0.35, 0.45]
+    results = [_result("plus", seed, score) for seed, score in enumerate(ours)]
+    results += [_result("plain", seed, score) for seed, score in reversed([*enumerate(theirs)])]
+    results += [_result("plus", 3, 0.9), _failed("plain", 3), _result("plain", 4, 0.1)]
+    (table,) = build_tables(results, (), PAIRS)
+    (difference,) = table.differences
+    assert (difference.method, difference.baseline) == ("plus", "plain")
+    assert set(difference.cells) == {"s_disen"}  # edit_scale has no direction
+    cell = difference.cells["s_disen"]
+    assert (cell.mean, cell.count) == (pytest.approx(0.05), 3)
+    expected = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
+    assert (cell.low, cell.high) == pytest.approx((expected.low, expected.high))
+    text = to_markdown([table])
+    assert "| plus less plain | +0.05 [-0.0742, +0.174] |" in " ".join(text.split())
+    assert json.loads(to_json([table]))[0]["differences"][0]["cells"]["s_disen"]["count"] == 3
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        [_result("plus", 0), _result("plain", 0)],  # a single seed
+        [_result("plus", 0), _result("plus", 1), _result("plain", 2), _result("plain", 3)],
+        [_result("plus", seed, overrides={"a": 1}) for seed in (0, 1)]
+        + [_result("plain", seed) for seed in (0, 1)],
+    ],
+)
+def test_no_difference_without_two_common_seeds_of_the_same_settings(results):
+    assert all(table.differences == () for table in build_tables(results, (), PAIRS))
