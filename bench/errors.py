@@ -1,9 +1,14 @@
-"""What a user can do wrong: one sentence with the remedy, printed without a traceback."""
+"""What a user can do wrong: one sentence with the remedy, printed without a traceback.
+
+``counted`` and ``listed`` are for such sentences.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+_NAMED = 5  # so many things are named in a message
 
 
 class BenchError(Exception):
@@ -37,3 +42,14 @@ class Diverged(BenchError):
     """Training ended in NaN, infinity or collapse."""
 
     exit_code = 3
+
+
+def counted(count: int, thing: str) -> str:
+    """``1 image``, ``2 images``."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
+def listed(things: Sequence[object]) -> str:
+    """The first few of many things, and how many more there are."""
+    more = f" and {len(things) - _NAMED} more" if len(things) > _NAMED else ""
+    return ", ".join(map(str, things[:_NAMED])) + more

@@ -23,6 +23,9 @@ from metrics.arrays import FloatArray, finite_array
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
+SCORES = ("f1", "precision", "recall", "jaccard")
+AVERAGES = ("macro", "micro", "weighted", "samples")
+
 
 @dataclass(frozen=True, eq=False)
 class Averages:
@@ -153,6 +156,23 @@ def multiclass_scores(truth: Any, predicted: Any, zero_division: float = 0.0) ->
         classes,
         confusion,
     )
+
+
+def averages_by_name(
+    scores: MultilabelScores | MulticlassScores,
+) -> dict[tuple[str, str], float]:
+    """The averages of all ``SCORES`` in all ways of ``AVERAGES`` that there are.
+
+    Returns:
+        Such as ``{("f1", "macro"): 0.7}``; classes have no average over samples.
+    """
+    found = {}
+    for score in SCORES:
+        for average in AVERAGES:
+            value = getattr(getattr(scores, score), average)
+            if value is not None:
+                found[score, average] = value
+    return found
 
 
 def subset_accuracy(truth: Any, predicted: Any) -> float:

@@ -219,7 +219,7 @@ def hashes(first: Path, second: Path, hash_size: str, as_json: bool) -> None:
     """Likeness of two images, or of images that have the same names in two folders.
 
     Similarity of dhash, phash and whash; MAE and MSE of pixels in [-1, 1]; PSNR and SSIM where
-    torchmetrics is installed.
+    torchmetrics is installed. --json has the hashes themselves, too.
     """
     from bench.score.pairs import score_hashes
 

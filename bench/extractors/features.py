@@ -49,19 +49,6 @@ class FeatureStatistics:
     pooled: Tensor | None = None
     logits: Tensor | None = None
 
-    def require_comparable(self, other: FeatureStatistics) -> None:
-        """Make sure that two sets of images were seen by the same network.
-
-        Raises:
-            BenchError: They were not; names and hashes are in the message.
-        """
-        seen = [f"{one.extractor} ({one.weights[:12]})" for one in (self, other)]
-        if (self.extractor, self.weights) != (other.extractor, other.weights):
-            raise BenchError(
-                f"Features of {seen[0]} and of {seen[1]} cannot be compared: extract both sets "
-                "with the same extractor."
-            )
-
 
 def features_of(
     images: ImageSet | Iterable[Tensor],

@@ -13,14 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.errors import ParserError, ParserWarning
 
-from bench.errors import BenchError, MissingFile
+from bench.errors import BenchError, MissingFile, counted, listed
 from bench.score.report import Identity, Report, mean_score
 from leaderboard.schema import Measurement
-from metrics.classification import MultilabelScores, multilabel_scores
-
-_SCORES = ("f1", "precision", "recall", "jaccard")
-_AVERAGES = ("macro", "micro", "weighted", "samples")
-_NAMED = 5  # so many columns or samples are named in a message
+from metrics.classification import SCORES, MultilabelScores, averages_by_name, multilabel_scores
 
 
 def score_classification(
@@ -87,13 +83,9 @@ def _accuracies(
 def _averages(scores: MultilabelScores, identity: Identity) -> list[Measurement]:
     return [
         Measurement(
-            name=f"{score}.{average}",
-            value=getattr(getattr(scores, score), average),
-            higher_is_better=True,
-            identity=dict(identity),
+            name=f"{score}.{average}", value=value, higher_is_better=True, identity=dict(identity)
         )
-        for score in _SCORES
-        for average in _AVERAGES
+        for (score, average), value in averages_by_name(scores).items()
     ]
 
 
@@ -104,7 +96,7 @@ def _by_attribute(
         "share": labels.mean(axis=0),
         "accuracy": scores.accuracy_per_attribute,
         "balanced_accuracy": scores.balanced_accuracy_per_attribute,
-        **{score: getattr(scores, score).per_attribute for score in _SCORES},
+        **{score: getattr(scores, score).per_attribute for score in SCORES},
     }
     return [
         {"attribute": name, **{column: float(of[row]) for column, of in columns.items()}}
@@ -117,8 +109,9 @@ def _matching_rows(found: _Table, true: _Table) -> NDArray[np.intp]:
     if found.samples is None or true.samples is None:
         if len(found.labels) != len(true.labels):
             raise BenchError(
-                f"{found.path} has {len(found.labels)} rows and {true.path} {len(true.labels)}: "
-                "give the same samples in the same order, or name them by --id."
+                f"{found.path} has {counted(len(found.labels), 'row')} and {true.path} "
+                f"{len(true.labels)}: give the same samples in the same order, or name them by "
+                "--id."
             )
         return np.arange(len(true.labels))
     _require_same("samples", found, true, found.samples, true.samples)
@@ -134,10 +127,9 @@ def _require_same(
         (true, [name for name in first if name not in second]),
     ):
         if missing:
-            more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
             raise BenchError(
-                f"{table.path} lacks the {what} {', '.join(missing[:_NAMED])}{more} of the other "
-                f"file: give both the same {what}."
+                f"{table.path} lacks the {what} {listed(missing)} of the other file: give both the "
+                f"same {what}."
             )
 
 
@@ -217,10 +209,11 @@ def _as_labels(column: pd.Series, path: Path, signed: bool) -> pd.Series:
     wrong = ~values.isin([absent, present]).to_numpy()
     if wrong.any():
         row = int(wrong.argmax())
-        found = column[row] if str(column[row]).strip() else "empty"
+        blank = pd.isna(column[row]) or not str(column[row]).strip()
+        remedy = "give each sample a label for it" if blank else _remedy(column, signed)
         raise BenchError(
-            f"{path}: {column.name} is {found} in sample {row + 1}, but labels are {absent} or "
-            f"{present}: {_remedy(column, signed)}."
+            f"{path}: {column.name} is {'missing' if blank else column[row]} in sample {row + 1}, "
+            f"but labels are {absent} or {present}: {remedy}."
         )
     return values == present
 

@@ -183,15 +183,15 @@ def _read_array(path: Path) -> Any:
             array = np.lib.format.read_array(stream, allow_pickle=False)
     except FileNotFoundError as error:
         raise MissingFile(f"There is no {path}; give an array that numpy.save wrote.") from error
-    except (OSError, ValueError, MemoryError, TokenError) as error:
+    except OSError as error:
+        raise BenchError(f"{path} cannot be read ({error.strerror}): give a .npy file.") from error
+    except (ValueError, MemoryError, TokenError) as error:  # all that a damaged header leads to
         if "Object arrays" in str(error):
             raise Refused(
                 f"{path} holds pickled objects, which are never loaded: save an array of numbers, "
                 "such as numpy.array(codes, dtype=float)."
             ) from error
-        reason = str(error).partition("\n")[0].rstrip(".")
-        message = f"{path} is no whole .npy file ({reason}): write one array with numpy.save."
-        raise BenchError(message) from error
+        raise BenchError(f"{path} is no whole .npy file: write it with numpy.save.") from error
     if array.dtype.kind not in "biuf":
         raise BenchError(f"{path} holds {array.dtype}, but numbers are asked for: convert them.")
     with blamed_on(str(path), "give a table of finite numbers, one row for each sample"):

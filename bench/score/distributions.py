@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Literal
 
-from bench.errors import BenchError
+from bench.errors import BenchError, counted
 from bench.extractors import FeatureStatistics
 from bench.score.folders import FeatureOptions, SeenFolders, counting
 from bench.score.report import Identity, Report, blamed_on
-from metrics.frechet import frechet_distance, frechet_distance_from_features
+from metrics.frechet import (
+    frechet_distance,
+    frechet_distance_from_features,
+    warn_of_few_samples,
+)
 from metrics.inception_score import inception_score
 from metrics.kernel_distance import kernel_distance
 from metrics.precision_recall import precision_recall
@@ -48,7 +51,7 @@ def score_fd(real: Path, fake: Path, options: FeatureOptions) -> Report:
         if few:
             distance = frechet_distance_from_features(first.pooled, second.pooled)
         else:
-            _warn_of_few(min(first.count, second.count), len(first.mean))
+            warn_of_few_samples(min(first.count, second.count), len(first.mean))
             distance = frechet_distance(
                 first.mean, first.covariance, second.mean, second.covariance
             )
@@ -139,8 +142,8 @@ def score_chamfer(
     least, count = int(3 * PERPLEXITY) + 1, sum(seen.counts.values())
     if count < least:
         raise BenchError(
-            f"{seen.inputs} give {count} images together, but a t-SNE with a perplexity of "
-            f"{PERPLEXITY:g} needs {least}: add images or give a larger --limit."
+            f"{seen.inputs} give {counted(count, 'image')} together, but a t-SNE with a perplexity "
+            f"of {PERPLEXITY:g} needs {least}: add images or give a larger --limit."
         )
     first, second = seen.statistics("pooled")
     with blamed_on(seen.inputs, _REMEDY):
@@ -165,12 +168,3 @@ def _embedded(
         return tsne_chamfer(real.pooled, fake.pooled, seed=seed)
     with counting("t-SNE", OPENTSNE_ITERATIONS) as count_more:
         return opentsne_chamfer(real.pooled, fake.pooled, seed=seed, progress=count_more)
-
-
-def _warn_of_few(images: int, features: int) -> None:
-    if images < features:
-        warnings.warn(
-            f"A Fréchet distance from {images} images and {features} features is biased upwards; "
-            f"use at least {features} images, or `bench score kd`.",
-            stacklevel=3,
-        )

@@ -16,7 +16,7 @@ import torch
 
 from bench.data.check import FolderReport
 from bench.data.image_folder import ImageFolder
-from bench.errors import BenchError
+from bench.errors import BenchError, counted, listed
 from bench.extractors import FeatureStatistics, load_extractor, metric_name
 from bench.extractors.features import Kept
 from bench.extractors.statistics_cache import cached_statistics
@@ -24,8 +24,6 @@ from bench.processes import process_state
 from bench.progress import Progress
 from bench.score.report import Identity, Report
 from leaderboard.schema import Measurement
-
-_NAMED = 5  # so many images are named in a message
 
 
 @dataclass(frozen=True)
@@ -88,9 +86,8 @@ class SeenFolders:
         """
         for name, count in self.counts.items():
             if count < least:
-                raise BenchError(
-                    f"{self._folders[name]} gives {count} images, but {reason} {least}: {remedy}."
-                )
+                found = f"{self._folders[name]} gives {counted(count, 'image')}"
+                raise BenchError(f"{found}, but {reason} {least}: {remedy}.")
 
     def statistics(self, *keep: Kept) -> list[FeatureStatistics]:
         """What the network saw in each folder; see ``bench.extractors.statistics_of``."""
@@ -183,10 +180,10 @@ def _own_size(report: FolderReport) -> int:
     (width, height), *others = report.sizes
     if others or width != height:
         first = {(one.width, one.height): one.path for one in reversed(report.pictures)}
-        shown = [f"{first[w, h]} has {w} x {h}" for w, h in list(report.sizes)[:_NAMED]]
+        each = listed([f"{first[w, h]} has {w} x {h}" for w, h in report.sizes])
         smallest = min(min(size) for size in report.sizes)
         raise BenchError(
-            f"The images in {report.folder} are not all of one square size ({', '.join(shown)}): "
+            f"The images in {report.folder} are not all of one square size ({each}): "
             f"give --size {smallest} or less, to which their middle squares are brought."
         )
     return width

@@ -17,23 +17,23 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from bench.data.check import DECODING_ERRORS, check_folder, explain
-from bench.errors import BenchError, MissingFile
+from bench.errors import BenchError, MissingFile, counted, listed
 from bench.extractors.lpips import Net, load_lpips
 from bench.processes import process_state
 from bench.progress import Progress
 from bench.score.report import Identity, Report, blamed_on, mean_score
 from leaderboard.schema import Measurement
 from metrics.arrays import FloatArray
-from metrics.hashes import hash_similarities, perceptual_hashes
+from metrics.hashes import hash_similarities, hash_strings, perceptual_hashes
 from metrics.images import to_unit_floats
-from metrics.perceptual import psnr, ssim
+from metrics.perceptual import SSIM_WINDOW, psnr, ssim
 from metrics.pixels import mean_absolute_errors, mean_squared_errors
 
 _HASHES = ("dhash", "phash", "whash")
 _ERRORS = ("mae", "mse")  # the smaller, the better
-_WINDOW = 11  # pixels to a side that SSIM looks at together
 _BATCH_SIZE = 32
-_NAMED = 5  # so many files are named in a message
+
+_Hashes = dict[str, Tensor]  # bits by the hash's name
 
 
 class Pairing(NamedTuple):
@@ -72,9 +72,11 @@ def score_hashes(first: Path, second: Path, *, hash_size: int = 8) -> Report:
     """
     pairing = find_pairs(first, second)
     with_quality = importlib.util.find_spec("torchmetrics") is not None
-    found = []
+    found, written = [], []
     for _, images, others in _batches(pairing):
-        found.append(_likeness(images, others, hash_size))
+        hashes = [perceptual_hashes(batch, _HASHES, hash_size) for batch in (images, others)]
+        written += _written(*hashes)
+        found.append(_similarities(*hashes) | _errors(images, others))
         if with_quality:
             found[-1] |= _quality(images, others)
     columns = _columns(found)
@@ -88,7 +90,10 @@ def score_hashes(first: Path, second: Path, *, hash_size: int = 8) -> Report:
         scores.append(
             Measurement(name="ssim", value=None, higher_is_better=True, identity=dict(pairs))
         )
-    return _report(scores, columns, pairing, first, second)
+    report = _report(scores, columns, pairing, first, second)
+    for row, hashes_of_pair in zip(report.rows, written, strict=True):
+        row["hashes"] = hashes_of_pair
+    return report
 
 
 def score_lpips(
@@ -157,23 +162,36 @@ def find_pairs(first: Path, second: Path) -> Pairing:
     return Pairing([files[name] for name in names], pairs, only_first, only_second)
 
 
-def _likeness(images: Tensor, others: Tensor, hash_size: int) -> dict[str, FloatArray]:
-    hashes, counterparts = (
-        perceptual_hashes(batch, _HASHES, hash_size) for batch in (images, others)
-    )
-    found = {
+def _written(hashes: _Hashes, counterparts: _Hashes) -> list[dict[str, dict[str, str]]]:
+    """The hashes of both images of each pair, as hexadecimal numbers."""
+    sides = {
+        side: {name: hash_strings(bits) for name, bits in found.items()}
+        for side, found in (("first", hashes), ("second", counterparts))
+    }
+    return [
+        {side: {name: texts[row] for name, texts in of.items()} for side, of in sides.items()}
+        for row in range(len(hashes[_HASHES[0]]))
+    ]
+
+
+def _similarities(hashes: _Hashes, counterparts: _Hashes) -> dict[str, FloatArray]:
+    return {
         f"{name}_similarity": hash_similarities(hashes[name], counterparts[name])
         for name in _HASHES
     }
-    found["mae"] = mean_absolute_errors(images, others)
-    found["mse"] = mean_squared_errors(images, others)
-    return found
+
+
+def _errors(images: Tensor, others: Tensor) -> dict[str, FloatArray]:
+    return {
+        "mae": mean_absolute_errors(images, others),
+        "mse": mean_squared_errors(images, others),
+    }
 
 
 def _quality(images: Tensor, others: Tensor) -> dict[str, FloatArray]:
     floats = to_unit_floats(images), to_unit_floats(others)
     found = {"psnr": psnr(*floats)}
-    if min(images.shape[-2:]) >= _WINDOW:
+    if min(images.shape[-2:]) >= SSIM_WINDOW:
         found["ssim"] = ssim(*floats)
     return found
 
@@ -207,9 +225,9 @@ def _by_name(folder: Path) -> dict[str, str]:
     """The images of a folder by their names without endings."""
     report = check_folder(folder, decode=False)
     if report.bad:
-        named = ", ".join(map(str, report.bad[:_NAMED]))
         raise BenchError(
-            f"{len(report.bad)} images in {folder} cannot be used: {named}; mend or remove them."
+            f"{counted(len(report.bad), 'image')} in {folder} cannot be used: "
+            f"{listed(report.bad)}; mend or remove what is named."
         )
     if not report.pictures:
         raise BenchError(f"{folder} holds no image; give a folder of images.")
@@ -227,10 +245,9 @@ def _by_name(folder: Path) -> dict[str, str]:
 
 def _warn_of_unpaired(folder: Path, names: list[str]) -> None:
     if names:
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         warnings.warn(
-            f"{len(names)} images in {folder} have no counterpart and are left out: "
-            f"{', '.join(names[:_NAMED])}{more}.",
+            f"{folder} holds {counted(len(names), 'image')} without a counterpart, left out: "
+            f"{listed(names)}.",
             UnpairedWarning,
             stacklevel=3,
         )

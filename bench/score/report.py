@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from textwrap import indent
 from typing import Any
 
+import numpy as np
 from tabulate import tabulate
 
 from bench.errors import BenchError
@@ -28,7 +29,7 @@ class Report:
         scores: The measurements; the identity of each says what the number depends on.
         inputs: What was read, ready for JSON.
         rows_of: What there is a row of: ``pairs`` or ``attributes``; empty where there are none.
-        rows: The rows, all with the same columns.
+        rows: The rows, all with the same columns. Mappings among their values are for JSON only.
     """
 
     scores: list[Measurement]
@@ -54,8 +55,9 @@ class Report:
         columns = [name for name in rows[0] if any(row[name] for row in rows)]
         parts = [_table(columns, ([row[name] for name in columns] for row in rows))]
         if 1 < len(self.rows) <= _MOST_ROWS:
-            each = ([_text(value) for value in row.values()] for row in self.rows)
-            parts.append(_table(list(self.rows[0]), each))
+            shown = [name for name, of in self.rows[0].items() if not isinstance(of, Mapping)]
+            each = ([_text(row[name]) for name in shown] for row in self.rows)
+            parts.append(_table(shown, each))
         elif self.rows[1:]:
             parts.append(f"--json has the numbers of each of {len(self.rows):,} {self.rows_of}.")
         if shared:
@@ -110,7 +112,8 @@ def blamed_on(inputs: str, remedy: str) -> Iterator[None]:
             own remedy is kept.
     """
     try:
-        yield
+        with np.errstate(over="ignore", invalid="ignore"):  # metrics refuse what overflowed
+            yield
     except (ValueError, BenchError) as error:
         raise BenchError(f"{inputs}: {str(error).rstrip('.')}; {remedy}.") from error
     except ImportError as error:

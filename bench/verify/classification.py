@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,11 @@ from metrics.attribute_control import (
     preservation_error,
 )
 from metrics.classification import (
-    Averages,
+    SCORES,
+    MulticlassScores,
     MultilabelScores,
     average_precision,
+    averages_by_name,
     hamming_accuracy,
     multiclass_scores,
     multilabel_scores,
@@ -28,8 +29,6 @@ from metrics.classification import (
 )
 
 Values = dict[str, float | NDArray[Any]]
-
-_AVERAGES = ("macro", "micro", "weighted", "samples")
 
 
 @case("metrics.multilabel_classification")
@@ -44,14 +43,13 @@ def multilabel_case(golden: Case) -> Values:
     degenerate = inputs["labels_degenerate"], inputs["predictions_degenerate"]
     by_zero = [multilabel_scores(*degenerate, zero_division) for zero_division in (0, 1)]
     got |= {f"degenerate.{name}": value for name, value in _flat_names(by_zero[0]).items()}
-    for average in ("macro", "micro", "samples"):
-        got[f"degenerate.f1_{average}_zero_division_1"] = getattr(by_zero[1].f1, average)
+    for (score, average), value in averages_by_name(by_zero[1]).items():
+        if score == "f1" and average != "weighted":
+            got[f"degenerate.f1_{average}_zero_division_1"] = value
 
     classes = multiclass_scores(inputs["class_labels"], inputs["class_predictions"])
     got |= {"multiclass.accuracy": classes.accuracy, "multiclass.confusion": classes.confusion}
-    for average in ("macro", "micro", "weighted"):
-        got[f"multiclass.f1_{average}"] = getattr(classes.f1, average)
-    return got
+    return got | _f1_of_classes(classes, "multiclass.f1_")
 
 
 @case("editing.classification_metrics")
@@ -66,9 +64,7 @@ def editing_classification_case(golden: Case) -> Values:
             got |= {f"{letter}.{name}.{key}": value for key, value in found.items()}
     classes = multiclass_scores(inputs["c.y_true"], inputs["c.y_pred"])
     got["c.accuracy"] = classes.accuracy
-    for average in ("macro", "micro", "weighted"):
-        got[f"c.f1.{average}"] = getattr(classes.f1, average)
-
+    got |= _f1_of_classes(classes, "c.f1.")
     predicted, source = inputs["a.scores"].double() > threshold, inputs["src"]
     samples, attributes = source.shape
     asked = [np.full(samples, attribute) for attribute in range(attributes)]
@@ -113,6 +109,11 @@ def _by_attribute(rates: AttributeRates) -> NDArray[np.float64]:
     return np.array([rates.by_attribute[number] for number in sorted(rates.by_attribute)])
 
 
+def _f1_of_classes(classes: MulticlassScores, prefix: str) -> Values:
+    averages = averages_by_name(classes).items()
+    return {f"{prefix}{average}": value for (score, average), value in averages if score == "f1"}
+
+
 def _flat_names(scores: MultilabelScores) -> Values:
     """Names with underscores; what a loss is there is an accuracy here."""
     got: Values = {
@@ -123,9 +124,9 @@ def _flat_names(scores: MultilabelScores) -> Values:
         "balanced_accuracy_per_attribute": scores.balanced_accuracy_per_attribute,
         "f1_per_attribute": scores.f1.per_attribute,
     }
-    for score in ("precision", "recall", "f1"):
-        for average in _AVERAGES:
-            got[f"{score}_{average}"] = getattr(getattr(scores, score), average)
+    for (score, average), value in averages_by_name(scores).items():
+        if score != "jaccard":
+            got[f"{score}_{average}"] = value
     return got
 
 
@@ -134,15 +135,10 @@ def _dotted_names(labels: Any, predicted: Any) -> Values:
     got: Values = {}
     for zero_division in (0, 1):
         scores = multilabel_scores(labels, predicted, zero_division)
-        kinds: Mapping[str, Averages] = {
-            "precision": scores.precision,
-            "recall": scores.recall,
-            "f1": scores.f1,
-            "jaccard": scores.jaccard,
-        }
-        for kind, averages in kinds.items():
-            for average in (*_AVERAGES, "per_attribute"):
-                got[f"{kind}.{average}.zd{zero_division}"] = getattr(averages, average)
+        for (score, average), value in averages_by_name(scores).items():
+            got[f"{score}.{average}.zd{zero_division}"] = value
+        for score in SCORES:
+            got[f"{score}.per_attribute.zd{zero_division}"] = getattr(scores, score).per_attribute
     got["subset_accuracy"] = scores.subset_accuracy
     got["hamming_accuracy"] = scores.hamming_accuracy
     got["per_attribute_accuracy"] = scores.accuracy_per_attribute

@@ -14,7 +14,9 @@ from sklearn import metrics as sklearn
 
 from bench.verify import Case, load_case_modules, run_case
 from metrics.classification import (
+    SCORES,
     average_precision,
+    averages_by_name,
     hamming_accuracy,
     multiclass_scores,
     multilabel_scores,
@@ -23,8 +25,6 @@ from metrics.classification import (
 )
 
 GOLDEN = Path(__file__).parents[1] / "data" / "metrics"
-KINDS = ("precision", "recall", "f1", "jaccard")
-AVERAGES = {"macro": "macro", "micro": "micro", "weighted": "weighted", "per_attribute": None}
 
 
 @pytest.mark.parametrize("name", ["classification", "classification_metrics"])
@@ -44,6 +44,15 @@ def _labels(seed: int, samples: int, attributes: int) -> tuple[np.ndarray, np.nd
     return truth * empty, np.where(flips, 1 - truth, truth) * empty
 
 
+def _equal_to_scikit_learn(scores, truth, predicted, zero_division):
+    labels = {"y_true": truth, "y_pred": predicted, "zero_division": zero_division}
+    for (score, average), value in averages_by_name(scores).items():
+        assert value == getattr(sklearn, f"{score}_score")(**labels, average=average)
+    for score in SCORES:
+        wanted = getattr(sklearn, f"{score}_score")(**labels, average=None)
+        np.testing.assert_array_equal(getattr(scores, score).per_attribute, wanted)
+
+
 @settings(max_examples=15)  # scikit-learn takes milliseconds for each number
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -54,11 +63,8 @@ def _labels(seed: int, samples: int, attributes: int) -> tuple[np.ndarray, np.nd
 def test_attributes_equal_scikit_learn(seed, samples, attributes, zero_division):
     truth, predicted = _labels(seed, samples, attributes)
     scores = multilabel_scores(torch.from_numpy(truth), predicted.astype(bool), zero_division)
-    for kind in KINDS:
-        function = getattr(sklearn, f"{kind}_score")
-        for ours, theirs in {**AVERAGES, "samples": "samples"}.items():
-            wanted = function(truth, predicted, average=theirs, zero_division=zero_division)
-            np.testing.assert_array_equal(getattr(getattr(scores, kind), ours), wanted)
+    _equal_to_scikit_learn(scores, truth, predicted, zero_division)
+    assert len(averages_by_name(scores)) == 16
     assert scores.subset_accuracy == sklearn.accuracy_score(truth, predicted)
     assert scores.hamming_accuracy == pytest.approx(1 - sklearn.hamming_loss(truth, predicted))
     for column in range(attributes):
@@ -81,11 +87,8 @@ def test_classes_equal_scikit_learn(seed, samples, zero_division):
     truth = generator.choice([-3, 0, 4, 9], size=samples)
     predicted = np.where(generator.random(samples) < 0.5, truth, generator.choice([0, 4, 7]))
     scores = multiclass_scores(truth, torch.from_numpy(predicted), zero_division)
-    for kind in KINDS:
-        function = getattr(sklearn, f"{kind}_score")
-        for ours, theirs in AVERAGES.items():
-            wanted = function(truth, predicted, average=theirs, zero_division=zero_division)
-            np.testing.assert_array_equal(getattr(getattr(scores, kind), ours), wanted)
+    _equal_to_scikit_learn(scores, truth, predicted, zero_division)
+    assert len(averages_by_name(scores)) == 12
     np.testing.assert_array_equal(scores.classes, np.unique([*truth, *predicted]))
     assert scores.accuracy == scores.f1.micro == sklearn.accuracy_score(truth, predicted)
     assert scores.f1.samples is None

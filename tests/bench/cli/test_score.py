@@ -1,9 +1,8 @@
-"""`bench score`: the numbers of the metrics themselves, what they say of themselves, bad input."""
+"""`bench score`: the numbers of the metrics themselves, and what they say of themselves."""
 
 from __future__ import annotations
 
 import json
-import pickle
 import re
 import subprocess
 import sys
@@ -12,11 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from click.testing import CliRunner, Result
 from PIL import Image
 
-from bench.cli import main
 from bench.cli.score import command
 from bench.score import distributions, pairs
 from metrics.classification import multilabel_scores
@@ -29,23 +25,11 @@ from metrics.inception_score import inception_score
 from metrics.kernel_distance import kernel_distance
 from metrics.precision_recall import precision_recall
 from metrics.tsne import tsne_chamfer
+from tests.bench.cli.scoring import TOY, pictures, score, table
 from tests.bench.extractors.toy import Quarters
 
-TOY = ("--extractor", "tests.bench.extractors.toy:Quarters")
 COMMANDS = sorted(command.commands)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("BENCH_WEIGHTS", raising=False)
-    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # no processes for a few samples
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def score(*arguments: Any) -> Result:
-    return CliRunner().invoke(main, ["score", *map(str, arguments)])
+pytestmark = pytest.mark.usefixtures("scratch")
 
 
 def report(*arguments: Any) -> dict[str, Any]:
@@ -56,15 +40,6 @@ def report(*arguments: Any) -> dict[str, Any]:
 
 def values(found: dict[str, Any]) -> dict[str, float]:
     return {measured["name"]: measured["value"] for measured in found["scores"]}
-
-
-def pictures(folder: str, count: int, seed: int, size: int = 16) -> torch.Tensor:
-    """Write images of noise; returns them in [-1, 1]."""
-    Path(folder).mkdir()
-    pixels = np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
-    for index, image in enumerate(pixels):
-        Image.fromarray(image).save(f"{folder}/{index:03d}.png")
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2) / 127.5 - 1.0
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -141,11 +116,11 @@ def test_equal_folders_and_streamed_moments(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(distributions, "_FEW", 0)
     assert values(report("fd", *others))["fd:quarters"] == pytest.approx(kept, rel=1e-9)
     few = score("fd", *others, "--limit", 6)
-    assert "Warning: A Fréchet distance from 6 images and 12 features is biased" in few.stderr
+    assert "Warning: A Fréchet distance from 6 samples of 12 features is biased" in few.stderr
     assert re.search(r"^  fake_images +6$", few.stdout, re.MULTILINE)
 
 
-def test_sizes_and_bad_images_are_chosen_by_options(home: Path) -> None:
+def test_sizes_and_bad_images_are_chosen_by_options() -> None:
     pictures("real", 4, 0, size=16)
     pictures("fake", 4, 1, size=12)
     Path("fake/notes.txt").write_text("no image")
@@ -175,11 +150,12 @@ def test_hashes_of_two_images() -> None:
     imagehash = pytest.importorskip("imagehash")
     pictures("a", 2, 0, size=32)
     one, other = (Image.open(f"a/00{index}.png") for index in range(2))
-    found = values(report("hashes", "a/000.png", "a/001.png"))
+    told = report("hashes", "a/000.png", "a/001.png")
+    found, (pair,) = values(told), told["pairs"]
     for name in ("dhash", "phash", "whash"):
-        hashes = (getattr(imagehash, name)(image) for image in (one, other))
-        differing = next(hashes) - next(hashes)
-        assert found[f"{name}_similarity"] == 1 - differing / 64
+        hashes = [getattr(imagehash, name)(image) for image in (one, other)]
+        assert found[f"{name}_similarity"] == 1 - (hashes[0] - hashes[1]) / 64
+        assert [pair["hashes"][side][name] for side in ("first", "second")] == [*map(str, hashes)]
     difference = (np.asarray(one, dtype=float) - np.asarray(other)) / 127.5
     assert found["mae"] == pytest.approx(np.abs(difference).mean(), rel=1e-6)
     assert found["mse"] == pytest.approx((difference**2).mean(), rel=1e-6)
@@ -194,7 +170,7 @@ def test_folders_pair_by_name_and_say_what_does_not() -> None:
     Image.new("RGB", (20, 9), (7, 7, 7)).save("b/small.png")
     done = score("hashes", "a", "b", "--json")
     found = json.loads(done.stdout)
-    assert "Warning: 1 images in a have no counterpart and are left out: 003.png." in done.stderr
+    assert "Warning: a holds 1 image without a counterpart, left out: 003.png." in done.stderr
     assert found["inputs"]["unpaired"] == {"first": ["003.png"], "second": []}
     assert [row["pair"] for row in found["pairs"]] == ["000.png", "001.png", "002.png", "small.png"]
     assert values(found)["dhash_similarity"] == 1.0
@@ -202,6 +178,7 @@ def test_folders_pair_by_name_and_say_what_does_not() -> None:
     assert found["scores"][0]["identity"] == {"pairs": 4, "hash_size": 8}
     assert found["scores"][0]["interval"] == {"low": 1.0, "high": 1.0, "level": 0.95}
     text = score("hashes", "a", "b").stdout
+    assert "hashes" not in text
     assert re.search(r"^psnr +100 +\[100, 100\] \(95%\)$", text, re.MULTILINE)
     assert re.search(r"^ssim +n/a$", text, re.MULTILINE)
     assert re.search(r"^small.png +1 ", text, re.MULTILINE)
@@ -276,10 +253,6 @@ def test_all_metrics_of_disentanglement_and_the_fast_booster(
     assert all(0 <= value <= 1 for value in found.values())
 
 
-def table(path: str, header: str, *rows: str) -> None:
-    Path(path).write_text("\n".join([header, *rows]) + "\n")
-
-
 def test_classification_by_names_of_columns_and_samples() -> None:
     truth = np.array([[0, 1], [1, 1], [0, 0], [0, 1]])
     predicted = np.array([[0, 1], [1, 0], [1, 0], [0, 1]])
@@ -309,131 +282,3 @@ def test_signed_labels_and_what_nothing_over_nothing_is() -> None:
     assert values(report(*files, "--signed"))["f1.macro"] == pytest.approx(1 / 3)
     found = report(*files, "--signed", "--zero-division", 1)
     assert values(found)["f1.macro"] == pytest.approx(5 / 6)
-
-
-def save(path: str, array: Any) -> None:
-    np.save(path, np.asarray(array), allow_pickle=True)
-
-
-class Trap:
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Path("executed").touch, ())
-
-
-def bad_files() -> None:
-    """Everything that a case below is about."""
-    Path("empty").mkdir()
-    pictures("one", 1, 0)
-    pictures("few", 4, 0)
-    pictures("other", 2, 0, size=24)
-    pictures("mixed", 2, 0)
-    Image.new("RGB", (20, 10)).save("mixed/wide.png")
-    pictures("broken", 2, 0)
-    Path("broken/page.png").write_text("<html>")
-    Path("page.png").write_text("<html>")
-    Image.new("I;16", (16, 16)).save("deep.png")
-    Path("names").mkdir()
-    Image.new("RGB", (16, 16)).save("names/another.png")
-    Path("twice").mkdir()
-    for name in ("000.png", "000.bmp"):
-        Image.new("RGB", (16, 16)).save(f"twice/{name}")
-    factors = np.indices((3, 4)).reshape(2, -1).T.repeat(3, axis=0)
-    save("factors.npy", factors)
-    save("codes.npy", factors + np.random.default_rng(0).standard_normal((36, 2)))
-    save("nan.npy", np.full((36, 2), np.nan))
-    save("constant.npy", np.ones((36, 2)))
-    save("short.npy", np.ones((9, 2)))
-    save("flat.npy", np.ones(36))
-    header = Path("codes.npy").read_bytes()
-    Path("damaged.npy").write_bytes(header.replace(b"(36, 2)", b"((36, 2"))
-    save("words.npy", np.array([["a"] * 2] * 36))
-    save("one_value.npy", np.stack([factors[:, 0], np.full(36, 7)], axis=1))
-    save("lonely.npy", np.stack([factors[:, 0], [*range(4), *[0] * 32]], axis=1))
-    save("objects.npy", np.array([[Trap()]], dtype=object))
-    Path("pickle.npy").write_bytes(pickle.dumps(Trap()))
-    np.savez("archive.npz", codes=np.ones((36, 2)))
-    table("true.csv", "Bald,Young", "0,1", "1,1")
-    table("other.csv", "Bald,Old", "0,1", "1,1")
-    table("headless.csv", "0,1", "1,1")
-    table("longer.csv", "Bald,Young", "0,1", "1,1", "1,0")
-    table("probable.csv", "Bald,Young", "0,0.7", "1,1")
-    table("gap.csv", "Bald,Young", "0,1", "1,")
-    table("ragged.csv", "Bald,Young", "0,1", "1,1,1")
-    table("nothing.csv", "Bald,Young")
-    table("huge.csv", "Bald,Young", "1" + 400 * "0" + ",1")
-    table("doubled.csv", "Bald,Bald", "0,1")
-    table("named.csv", "file,Bald,Young", "a.png,0,1", "a.png,1,1")
-
-
-FOLDERS = {
-    "no folder": ("fd --real nowhere --fake few", "nowhere", "give the one"),
-    "no images": ("fd --real empty --fake few", "empty", "give a folder of images"),
-    "a file": ("fd --real page.png --fake few", "page.png", "give the folder"),
-    "one image": ("fd --real one --fake few", "one gives 1 images", "add images"),
-    "no image": ("fd --real broken --fake few", "page.png is no image", "--on-bad-image skip"),
-    "mixed sizes": ("fd --real mixed --fake few", "wide.png has 20 x 10", "--size 10"),
-    "small subsets": ("kd --real few --fake few", "few gives 4", "--subset-size"),
-    "few for splits": ("is --fake few", "few gives 4", "--splits"),
-    "neighbours": ("prdc --real few --fake few", "few gives 4", "--neighbours"),
-    "few for t-SNE": ("chamfer --real few --fake few", "few give 8 images", "--limit"),
-    "no extractor": ("is --fake few --extractor nosuch", "extractor 'nosuch'", "bench list"),
-}
-FILES = {
-    "no image file": ("hashes nowhere.png few", "nowhere.png", "give an image"),
-    "image and folder": ("hashes few/000.png few", "few/000.png", "two folders"),
-    "not decodable": ("hashes page.png few/000.png", "page.png is no image", "mend"),
-    "16 bits": ("hashes deep.png few/000.png", "deep.png", "save it with 8 bits"),
-    "bad in folder": ("hashes broken few", "page.png is no image", "mend or remove"),
-    "empty folder": ("hashes empty few", "empty holds no image", "give a folder"),
-    "other sizes": ("hashes few other", "few/000.png has 16 x 16", "bring them to one size"),
-    "no pairs": ("hashes one names", "No image in one has the name", "the same names"),
-    "two of a name": ("hashes few twice", "000.bmp and 000.png", "remove one"),
-    "NaN": ("disentanglement nan.npy factors.npy", "nan.npy: The array has 72 NaN", "finite"),
-    "constant": ("disentanglement constant.npy factors.npy", "constant.npy", "that vary"),
-    "rows": ("disentanglement short.npy factors.npy", "short.npy has 9 rows", "same samples"),
-    "one axis": ("disentanglement flat.npy factors.npy", "flat.npy", "a table"),
-    "words": ("disentanglement words.npy factors.npy", "words.npy holds <U1", "numbers"),
-    "one value": ("disentanglement codes.npy one_value.npy", "one_value.npy: Factor 1", "varies"),
-    "lonely": (
-        "disentanglement codes.npy lonely.npy --metrics fvm",
-        "fvm of codes.npy and lonely.npy: Factor 1 has the value 1 in one sample only",
-        "leave fvm out by --metrics",
-    ),
-    "objects": ("disentanglement objects.npy factors.npy", "objects.npy holds pickled", "never"),
-    "a pickle": ("disentanglement pickle.npy factors.npy", "pickle.npy is no", "numpy.save"),
-    "damaged": ("disentanglement damaged.npy factors.npy", "damaged.npy is no", "numpy.save"),
-    "an archive": ("disentanglement archive.npz factors.npy", "archive.npz is no", "numpy.save"),
-    "no array": ("disentanglement nowhere.npy factors.npy", "nowhere.npy", "numpy.save"),
-    "no metric": ("disentanglement codes.npy factors.npy --metrics mgi", "did you mean mig", "dci"),
-    "no table": ("classification nowhere.csv true.csv", "nowhere.csv", "give a table"),
-    "columns": ("classification other.csv true.csv", "other.csv lacks the columns Young", "same"),
-    "no header": ("classification headless.csv true.csv", "headless.csv has no header", "first"),
-    "samples": ("classification longer.csv true.csv", "longer.csv has 3 rows", "--id"),
-    "not 0 or 1": ("classification probable.csv true.csv", "Young is 0.7 in sample 1", "> 0.5"),
-    "too large": ("classification huge.csv true.csv", "huge.csv: Bald holds a number", "mend"),
-    "a gap": ("classification gap.csv true.csv", "gap.csv: Young is empty in sample 2", "make"),
-    "ragged": ("classification ragged.csv true.csv", "ragged.csv is no table", "as many values"),
-    "only a header": ("classification nothing.csv true.csv", "nothing.csv", "add them"),
-    "one name twice": ("classification doubled.csv true.csv", "doubled.csv names", "rename"),
-    "names": ("classification named.csv named.csv", "file is a.png in sample 1", "--id file"),
-    "names twice": ("classification named.csv named.csv --id file", "(a.png) occurs twice", "own"),
-    "no such id": ("classification true.csv true.csv --id file", "true.csv has no column", "--id"),
-    "an image": ("classification few/000.png true.csv", "few/000.png cannot be read", "as text"),
-}
-
-
-@pytest.mark.parametrize("case", [*FOLDERS, *FILES])
-def test_bad_input_is_one_sentence(case: str) -> None:
-    bad_files()
-    arguments, what, remedy = (FOLDERS | FILES)[case]
-    quick = TOY if case in FOLDERS and "--extractor" not in arguments else ()
-    done = score(*arguments.split(), *quick)
-    assert done.exit_code == 2, done.output
-    *notices, error = done.stderr.splitlines()
-    assert error.startswith("Error: ")
-    assert error.endswith(".")
-    assert what in error
-    assert remedy in error
-    assert not any("Error" in notice for notice in notices)
-    assert done.stdout == ""
-    assert not Path("executed").exists()

@@ -73,20 +73,6 @@ def test_a_dataset_is_read_in_another_thread_and_its_errors_arrive() -> None:
     assert threading.current_thread().name not in readers
 
 
-def test_features_of_two_networks_are_not_compared() -> None:
-    def seen(extractor: Quarters):
-        return statistics_of(Noise(4), extractor)
-
-    class Other(Quarters):
-        name = "quarters:bf16"
-
-    seen(Quarters()).require_comparable(seen(Quarters()))
-    with pytest.raises(BenchError, match=r"quarters \(d+\) and of quarters:bf16 \(d+\) cannot"):
-        seen(Quarters()).require_comparable(seen(Other()))
-    with pytest.raises(BenchError, match="cannot be compared"):
-        seen(Quarters()).require_comparable(seen(Quarters("e" * 64)))
-
-
 @pytest.mark.parametrize("count", [0, 1])
 def test_fewer_than_two_images_have_no_statistics(count: int) -> None:
     with pytest.raises(ValueError, match=r"no rows|at least 2 rows"):
