@@ -93,14 +93,17 @@ class AttGAN(Editor):
 
     Config = AttGANConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        # A step of two cores takes some 20 ms; the rate falls to a tenth after half of the steps.
         "small": {
-            "iterations": 1500,
-            "batch_size": 32,
+            "iterations": 2000,
+            "batch_size": 16,
+            "learning_rate": 2e-3,
+            "discriminator_steps": 1,
             "layers": 3,
-            "encoder_width": 24,
-            "decoder_width": 24,
+            "encoder_width": 16,
+            "decoder_width": 16,
             "discriminator_layers": 3,
-            "discriminator_width": 24,
+            "discriminator_width": 16,
             "head_width": 64,
         },
         "smoke": {
@@ -126,7 +129,6 @@ class AttGAN(Editor):
         _check_size(config, data.size)
         self.generator = Generator(config, data.channels, count)
         self.discriminators = Discriminators(config, data.channels, data.size, count)
-        self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._loaded = False
 
     def stages(self, data: TrainingData) -> Iterator[Stage]:
@@ -142,8 +144,8 @@ class AttGAN(Editor):
         """
         config = self.config
         intensity = torch.where(source == target, config.thres_int, config.test_int)
-        images = images.contiguous(memory_format=torch.channels_last)
-        return self.generator(images, scaled(target, intensity)).contiguous()
+        edited: Tensor = self.generator(images, scaled(target, intensity))
+        return edited
 
     def load_reference(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Take over the networks of a released checkpoint.
@@ -227,7 +229,6 @@ class AdversarialStage(Stage):
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = rate
-        images = images.contiguous(memory_format=torch.channels_last)
         if (step + 1) % (self.config.discriminator_steps + 1):
             losses = discriminator_step(self.method, images, labels, draws)
             name, optimizer = "discriminators", self.discriminator_optimizer
