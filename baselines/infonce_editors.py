@@ -257,7 +257,7 @@ class StarGANFineTuned(FineTunedEditor):
 
     Config, base_class = StarGANFineTunedConfig, StarGANBase
     presets: ClassVar = _presets(
-        StarGAN, {"finetune_steps": 6}, {"finetune_steps": 900, "finetune_rate": 5e-4}
+        StarGAN, {"finetune_steps": 6}, {"finetune_steps": 350, "finetune_rate": 1e-3}
     )
 
 
@@ -273,7 +273,7 @@ class AttGANFineTuned(FineTunedEditor):
 
     Config, base_class = AttGANFineTunedConfig, AttGANBase
     presets: ClassVar = _presets(
-        AttGAN, {"finetune_steps": 12}, {"finetune_steps": 900, "finetune_rate": 5e-4}
+        AttGAN, {"finetune_steps": 12}, {"finetune_steps": 800, "finetune_rate": 1e-3}
     )
 
 
@@ -289,7 +289,7 @@ class StyleGAN2FineTuned(FineTunedEditor):
 
     Config, base_class = StyleGAN2FineTunedConfig, StyleGAN2Base
     presets: ClassVar = _presets(
-        StyleGAN2Encoder, {"finetune_steps": 4}, {"finetune_steps": 300, "finetune_rate": 5e-4}
+        StyleGAN2Encoder, {"finetune_steps": 4}, {"finetune_steps": 280, "finetune_rate": 1e-3}
     )
 
 

@@ -115,8 +115,9 @@ class StyleGAN2Encoder(Editor):
         "small": {
             "encoder": "narrow",
             "encoder_width": 16,
-            "inversion_steps": 1200,
-            "iterations": 700,
+            "inversion_steps": 300,
+            "iterations": 750,
+            "batch_size": 8,
             "learning_rate": 1e-3,
             "inversion_rate": 2e-3,
             "pixel_weight": 10.0,
