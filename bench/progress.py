@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 _LINE_SECONDS = 30.0
@@ -61,6 +63,20 @@ class Progress:
         text = f"{self._title}: {self._done}/{self._total}, {rate:.3g}/s, {_clock(left)} left"
         sys.stderr.write(f"{text}  {numbers}".rstrip() + "\n")
         sys.stderr.flush()
+
+
+@contextmanager
+def counting(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show the progress of work that tells how much more of it is done."""
+    done = 0
+    with Progress(title, total) as progress:
+
+        def count_more(more: int) -> None:
+            nonlocal done
+            done += more
+            progress.update(done)
+
+        yield count_more
 
 
 def _clock(seconds: float) -> str:

@@ -201,6 +201,63 @@ def chamfer(
 @command.command(
     epilog="""\b
 Examples:
+  bench score ppl --generator shapes3d-stylegan2 --samples 1000
+  bench score ppl --generator stylegan2-ffhq-256 --interpolation slerp_any --json
+"""
+)
+@click.option(
+    "--generator",
+    required=True,
+    help="A name of `bench list generators`, or a .pkl, .pt or .safetensors.",
+)
+@click.option(
+    "--net",
+    type=click.Choice(["alex", "vgg", "squeeze"]),
+    default="vgg",
+    show_default=True,
+    help="The network of LPIPS; published values are vgg's.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=2),
+    default=10_000,
+    show_default=True,
+    help="Paths between random codes.",
+)
+@click.option(
+    "--epsilon",
+    type=click.FloatRange(min=0.0, max=1.0, min_open=True),
+    default=1e-4,
+    show_default=True,
+    help="The step's share of a path.",
+)
+@click.option(
+    "--interpolation",
+    type=click.Choice(["lerp", "slerp_any"]),
+    default="lerp",
+    show_default=True,
+    help="Along lines, or along arcs.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="Paths at a time, of two images each.",
+)
+@device_option
+@seed_option(_SEED)
+@as_json_option
+def ppl(as_json: bool, **options: Any) -> None:
+    """Perceptual path length of a generator: how fast images change between codes in Z."""
+    from bench.score.path_length import score_ppl
+
+    _print(score_ppl(**options), as_json)
+
+
+@command.command(
+    epilog="""\b
+Examples:
   bench score hashes photo.png reconstruction.png
   bench score hashes photos reconstructions --hash-size 16 --json
 """

@@ -11,6 +11,7 @@ Adversarial Networks", CVPR 2019, section 4.1, between endpoints in Z.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -25,11 +26,14 @@ from bench import catalog
 from bench.errors import BenchError, MissingFile
 from bench.extractors import build_extractor
 from bench.extractors.base import Extractor, as_rgb
-from bench.extractors.lpips import Lpips, Net
+from bench.extractors.lpips import Net, load_lpips
 from metrics.images import to_bytes
 
 _DISCARDED = 1.0  # percent of path lengths at either end, as in StyleGAN's code
-_SIZE = 64  # pixels at which torch-fidelity compares
+
+COMPARED_SIZE = 64  # pixels at which torch-fidelity compares images for path lengths
+Interpolation = Literal["lerp", "slerp_any"]  # the third, slerp_unit, is for codes of unit length
+Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -88,15 +92,18 @@ class FidelityImages(TorchDataset):
         return image.expand(3, -1, -1)
 
 
-def generative_model(generator: LatentGenerator, rounded: bool = True) -> Any:
+def generative_model(
+    generator: LatentGenerator, rounded: bool = True, progress: Progress | None = None
+) -> Any:
     """A generator as an input of torch-fidelity: normal codes in, pixel values out.
 
     Args:
         generator: Unconditional; its noise is constant.
         rounded: uint8 images, as features need them; else float32 in [0, 255], as path lengths do.
+        progress: Called with the number of images of each batch when it is made.
 
     Raises:
-        BenchError: The generator is conditional.
+        BenchError: The generator is conditional; or, when it is used, its images are NaN.
         MissingFile: torch-fidelity is not installed.
     """
     if getattr(generator, "c_dim", 0):
@@ -104,7 +111,7 @@ def generative_model(generator: LatentGenerator, rounded: bool = True) -> Any:
             "A conditional generator cannot be compared without labels: take an unconditional one."
         )
     return _torch_fidelity().GenerativeModelModuleWrapper(
-        _Pixels(generator, rounded), generator.z_dim, "normal", 0
+        _Pixels(generator, rounded, progress), generator.z_dim, "normal", 0
     )
 
 
@@ -114,9 +121,10 @@ def perceptual_path_length(
     *,
     samples: int = 10_000,
     epsilon: float = 1e-4,
-    interpolation: Literal["lerp", "slerp_any", "slerp_unit"] = "lerp",
+    interpolation: Interpolation = "lerp",
     batch_size: int = 32,
     seed: int = 2020,
+    progress: Progress | None = None,
 ) -> PathLength:
     """How fast images change along paths between random codes in Z, by torch-fidelity.
 
@@ -128,26 +136,29 @@ def perceptual_path_length(
         net: The network of LPIPS; published values are ``"vgg"``'s.
         samples: Paths, N.
         epsilon: The step's share of a path.
-        interpolation: Along a line, or along an arc.
+        interpolation: Along a line (``"lerp"``) or along an arc (``"slerp_any"``).
         batch_size: Paths at a time; each takes two images.
         seed: Seeds the codes.
+        progress: Called with the number of images of each batch; there are 2 N in all.
 
     Raises:
-        BenchError: The generator is conditional, or there are fewer than two samples.
+        BenchError: The generator is conditional or makes NaN, there are fewer than two samples, or
+            the step is so small that its square vanishes.
         MissingFile: torch-fidelity or the weights of LPIPS are not there.
     """
     if samples < 2:
         raise BenchError(f"A path length needs at least two samples, not {samples}.")
     fidelity = _torch_fidelity()
-    model = generative_model(generator, rounded=False)
+    model = generative_model(generator, rounded=False, progress=progress)
+    device = next(model.parameters()).device
     found = fidelity.calculate_metrics(
         ppl=True,
         input1=model,
         input1_model_num_samples=samples,
         ppl_epsilon=epsilon,
         ppl_z_interp_mode=interpolation,
-        ppl_sample_similarity=_register_lpips(net),
-        ppl_sample_similarity_resize=_SIZE,
+        ppl_sample_similarity=_register_lpips(net, str(device)),
+        ppl_sample_similarity_resize=COMPARED_SIZE,
         ppl_sample_similarity_dtype="float32",
         # torch-fidelity's own discarding calls numpy in a way that no longer exists.
         ppl_discard_percentile_lower=None,
@@ -155,29 +166,36 @@ def perceptual_path_length(
         ppl_reduction="none",
         batch_size=batch_size,
         rng_seed=seed,
-        cuda=next(model.parameters()).is_cuda,
+        cuda=device.type == "cuda",
         verbose=False,
     )
     lengths = np.asarray(found[fidelity.KEY_METRIC_PPL_RAW], dtype=np.float64)
+    if not np.isfinite(lengths).all():
+        raise BenchError(f"Path lengths overflow at an epsilon of {epsilon:g}: take a larger one.")
     low = np.percentile(lengths, _DISCARDED, method="lower")
     high = np.percentile(lengths, 100.0 - _DISCARDED, method="higher")
     kept = lengths[(low <= lengths) & (lengths <= high)]
-    if not np.isfinite(kept).all():
-        raise BenchError("The generator's images are NaN or infinite: it has no path length.")
     return PathLength(float(kept.mean()), float(kept.std()), samples)
 
 
 class _Pixels(nn.Module):
     """Codes to pixel values: uint8, or float32 in [0, 255]."""
 
-    def __init__(self, generator: LatentGenerator, rounded: bool) -> None:
+    def __init__(
+        self, generator: LatentGenerator, rounded: bool, progress: Progress | None
+    ) -> None:
         super().__init__()
         self.generator = generator
         self.rounded = rounded
+        self.progress = progress
 
     def forward(self, z: Tensor) -> Tensor:
         images = self.generator.synthesis(self.generator.mapping(z), noise_mode="const")
         images = as_rgb(images)
+        if not torch.isfinite(images).all():
+            raise BenchError("The generator makes NaN or infinite pixels: take another one.")
+        if self.progress:
+            self.progress(len(images))
         if self.rounded:
             return to_bytes(images)
         return images.float().add(1.0).mul(127.5).clamp(0.0, 255.0)
@@ -219,15 +237,20 @@ def _adapter(name: str) -> type:
     return Adapter
 
 
-def _register_lpips(net: Net) -> str:
-    """Make torch-fidelity know LPIPS with checked weights, instead of what it would download."""
+def _register_lpips(net: Net, device: str) -> str:
+    """Make torch-fidelity know LPIPS with checked weights, instead of what it would download.
+
+    Raises:
+        MissingFile: The weights or the package lpips are not there.
+    """
+    load_lpips(net, device)
     from torch_fidelity import SampleSimilarityBase, register_sample_similarity
     from torch_fidelity.registry import SAMPLE_SIMILARITY_REGISTRY
 
     class Similarity(SampleSimilarityBase):
         def __init__(self, name: str, sample_similarity_resize: int, **_: Any) -> None:
             super().__init__(name)
-            self.lpips = Lpips(net)
+            self.lpips = load_lpips(net, device)
             self.size = sample_similarity_resize
 
         def forward(self, first: Tensor, second: Tensor) -> Tensor:
@@ -239,7 +262,7 @@ def _register_lpips(net: Net) -> str:
                 return functional.interpolate(images, size, mode="area")
             return functional.interpolate(images, size, mode="bilinear")
 
-    name = f"lpips-{net}"
+    name = f"lpips-{net} on {device}"
     if name not in SAMPLE_SIMILARITY_REGISTRY:
         register_sample_similarity(name, Similarity)
     return name

@@ -7,7 +7,8 @@ from typing import Literal
 
 from bench.errors import BenchError, counted
 from bench.extractors import FeatureStatistics
-from bench.score.folders import FeatureOptions, SeenFolders, counting
+from bench.progress import counting
+from bench.score.folders import FeatureOptions, SeenFolders
 from bench.score.report import Identity, Report, blamed_on
 from metrics.frechet import (
     frechet_distance,

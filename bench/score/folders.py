@@ -6,8 +6,7 @@ the second score of the same images takes seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,7 +20,7 @@ from bench.extractors import FeatureStatistics, load_extractor, metric_name
 from bench.extractors.features import Kept
 from bench.extractors.statistics_cache import cached_statistics
 from bench.processes import process_state
-from bench.progress import Progress
+from bench.progress import counting
 from bench.score.report import Identity, Report
 from leaderboard.schema import Measurement
 
@@ -151,20 +150,6 @@ class SeenFolders:
             return cached_statistics(
                 images, self._extractor, chosen, keep, self._options.batch_size, count_more
             )
-
-
-@contextmanager
-def counting(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show the progress of work that tells how much more of it is done."""
-    done = 0
-    with Progress(title, total) as progress:
-
-        def count_more(more: int) -> None:
-            nonlocal done
-            done += more
-            progress.update(done)
-
-        yield count_more
 
 
 def _open(folder: Path, options: FeatureOptions) -> ImageFolder:

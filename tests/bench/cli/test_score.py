@@ -206,6 +206,36 @@ def test_lpips(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_path_length_of_a_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("lpips")
+    pytest.importorskip("torch_fidelity")
+    from bench.extractors import fidelity
+    from bench.extractors.lpips import Lpips
+    from bench.extractors.weights import Weights
+    from bench.generators import load_generator
+    from bench.score import path_length
+    from bench.verify.perceptual import backbone_by_rule
+
+    shipped = ("ppl", "--generator", "shapes3d-stylegan2", "--device", "cpu")
+    missing = score(*shipped)
+    assert missing.exit_code == 2
+    assert "bench fetch vgg16" in missing.stderr
+    network = Lpips("alex", Weights(backbone_by_rule("alex", 0), "e" * 64))
+    for module in (fidelity, path_length):
+        monkeypatch.setattr(module, "load_lpips", lambda net, device: network)
+    drawn = {"samples": 6, "epsilon": 0.01, "interpolation": "lerp", "seed": 3}
+    options = [part for name, value in drawn.items() for part in (f"--{name}", value)]
+    found = report(*shipped, "--net", "alex", *options)
+    generator = load_generator("shapes3d-stylegan2")
+    expected = fidelity.perceptual_path_length(generator, "alex", **drawn)
+    assert values(found) == {
+        "ppl:lpips-alex": pytest.approx(expected.mean, rel=1e-4),
+        "ppl:lpips-alex.std": pytest.approx(expected.standard_deviation, rel=1e-4),
+    }
+    weights = {"generator": generator.sha256, "weights": "e" * 64, "compared_size": 64}
+    assert found["scores"][0]["identity"] == {**weights, **drawn}
+
+
 @pytest.fixture
 def codes() -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(0)

@@ -132,10 +132,12 @@ def test_path_length_is_the_mean_distance_of_neighbours(
 ) -> None:
     pytest.importorskip("lpips")
     distance = Lpips("squeeze", Weights(_squeezenet(), ""))
-    monkeypatch.setattr(fidelity, "Lpips", lambda net: distance)
+    monkeypatch.setattr(fidelity, "load_lpips", lambda net, device: distance)
+    made: list[int] = []
     found = perceptual_path_length(
-        generator, "squeeze", samples=7, epsilon=0.1, batch_size=3, seed=1
+        generator, "squeeze", samples=7, epsilon=0.1, batch_size=3, seed=1, progress=made.append
     )
+    assert made == [6, 6, 2]
     draws = np.random.RandomState(1)
     start, end = (torch.from_numpy(draws.randn(7, 8)).float() for _ in range(2))
     with torch.no_grad():
@@ -147,6 +149,22 @@ def test_path_length_is_the_mean_distance_of_neighbours(
     assert found.samples == 7
     assert found.mean == pytest.approx(lengths.mean().item(), rel=1e-4)
     assert found.standard_deviation == pytest.approx(lengths.std(correction=0).item(), rel=1e-3)
+
+
+def test_path_lengths_of_broken_generators_and_steps_are_refused(
+    monkeypatch: pytest.MonkeyPatch, generator: Generator
+) -> None:
+    pytest.importorskip("lpips")
+    distance = Lpips("squeeze", Weights(_squeezenet(), ""))
+    monkeypatch.setattr(fidelity, "load_lpips", lambda net, device: distance)
+    with pytest.raises(BenchError, match="at least two samples, not 1"):
+        perceptual_path_length(generator, "squeeze", samples=1)
+    with pytest.raises(BenchError, match="overflow at an epsilon of 1e-200"):
+        perceptual_path_length(generator, "squeeze", samples=2, epsilon=1e-200)
+    with torch.no_grad():
+        next(generator.parameters()).fill_(torch.nan)
+    with pytest.raises(BenchError, match="NaN or infinite pixels"):
+        perceptual_path_length(generator, "squeeze", samples=2)
 
 
 def _squeezenet() -> dict[str, Tensor]:
