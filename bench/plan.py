@@ -98,8 +98,9 @@ def plan(spec: RunSpec, root: Path) -> Plan:
 
 def _needs(spec: RunSpec) -> Iterator[Need]:
     """Entries of the table of downloads that the run names, the method's own extractor included."""
-    names = {spec.dataset, spec.generator, spec.predictor, spec.extractor}
-    names.add(str(spec.config.get("extractor")))
+    names = {spec.dataset, spec.generator, spec.predictor}
+    for extractor in (spec.extractor, spec.config.get("extractor")):
+        names.add(str(extractor).partition(":")[0])  # NAME:VARIANT has the weights of NAME
     if spec.data is not None:
         names.discard(spec.dataset)
     for entry in downloads():

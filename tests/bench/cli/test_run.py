@@ -93,6 +93,17 @@ def test_a_plan_reads_well_and_starts_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_plan_lists_the_weights_that_variants_of_an_extractor_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    for extractor in ("inception-v3-tf", "inception-v3-tf:clean"):
+        arguments = (*TOY, "--extractor", extractor, "--out", tmp_path / "runs", "--json")
+        ((need,),) = [plan["needs"] for plan in json.loads(bench("plan", *arguments).stdout)]
+        assert (need["name"], need["present"]) == ("inception-v3-tf", False)
+
+
 def test_the_paper_preset_says_what_it_costs(tmp_path: Path) -> None:
     paper = (*TOY, "--preset", "paper", "--set", "steps=3", "--device", "cpu")
     table = tmp_path / "toys.toml"
