@@ -7,8 +7,8 @@ attributes are drawn; Attractive, Blurry, High_Cheekbones, Oval_Face and Pointy_
 are absent (-1 in CelebA's files) on all images and cannot be selected.
 
 A counterfactual is the same person in the same circumstances with other attributes. Men and women
-differ in hair, jaw, neck, brows, eyes and lashes; age shows in wrinkles, grey temples, skin, jaw and
-lips; all other attributes in what they name. Hair of no named colour is red; if several colours
+differ in hair, jaw, neck, brows, eyes and lashes; age shows in wrinkles, grey temples, skin, jaw
+and lips; all other attributes in what they name. Hair of no named colour is red; if several colours
 are asked for, their mean is drawn. A bald head has no fringe and no hairline.
 """
 
@@ -37,7 +37,8 @@ from bench.data.celeba_synth_labels import (
     draw_labels,
 )
 from bench.data.face_canvas import Window
-from bench.data.synthetic_face import CIRCUMSTANCES, IDENTITY, Look, paint
+from bench.data.face_features import Look
+from bench.data.synthetic_face import CIRCUMSTANCES, IDENTITY, paint
 
 IMAGES_PER_PERSON = 8
 FULL_FRAME = Window(0, 0, 1, IMAGE_SIZE[1], IMAGE_SIZE[0])
@@ -206,7 +207,7 @@ def _drawn_names(attributes: str | Sequence[str]) -> tuple[str, ...]:
     undrawn = [name for name in names if name in UNDRAWN]
     if undrawn:
         raise ValueError(
-            f"The attributes {', '.join(undrawn)} are not drawn; leave them out, or select all that "
-            "are by --set dataset.attributes=drawn."
+            f"The attributes {', '.join(undrawn)} are not drawn; leave them out, or select all "
+            "that are by --set dataset.attributes=drawn."
         )
     return names

@@ -1,9 +1,9 @@
 """A canvas for pictures made of antialiased shapes, many pictures at once.
 
-Coordinates are those of the drawing, y downwards; each picture sees them through a window of its own
-(shifted, turned, scaled). Shapes are given by signed distances, negative inside, and their edges are
-one pixel wide. What is narrower than a pixel covers as much of it as it should, so that a picture
-shows the same drawing at any number of pixels.
+Coordinates are those of the drawing, y downwards; each picture sees them through a window of its
+own (shifted, turned, scaled). Shapes are given by signed distances, negative inside, and their
+edges are one pixel wide. What is narrower than a pixel covers as much of it as it should, so that a
+picture shows the same drawing at any number of pixels.
 
 Only additions, products, quotients, roots and comparisons touch the pixels: these are rounded alike
 wherever they run, so that a picture has the same bits whatever other pictures are drawn beside it.

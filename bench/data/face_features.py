@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.data.face_canvas import Canvas, Patch, mix, pick, ramp, rgb, squircle_distance, wave
 
-Look = Mapping[str, Tensor]
+Look = Mapping[str, Tensor]  # of each trait, circumstance and attribute, (N, 1, 1)
 
 _IRISES = ((0.22, 0.13, 0.07), (0.36, 0.22, 0.1), (0.3, 0.42, 0.25), (0.27, 0.45, 0.66))
 _LIPSTICKS = ((0.78, 0.08, 0.14), (0.62, 0.06, 0.22), (0.85, 0.2, 0.34))
@@ -114,7 +114,7 @@ def _paint_eyes(patch: Patch, look: Look, skin: Tensor) -> None:
     bow = 1 - (x / width) ** 2
     patch.fill(eye.glow(0, -0.02, 0.42, 0.3) * mix(0.3, 0.36, male), skin * 0.62)
     shadow = eye.glow(0.03, -0.12, 0.36, 0.24)
-    patch.fill((1.6 * shadow).clamp(max=1) * 0.75 * makeup, pick(look["hat_style"], _EYESHADOWS))
+    patch.fill((1.6 * shadow).clamp(max=1) * 0.75 * makeup, pick(look["eyeshadow"], _EYESHADOWS))
     lid_y, bottom_y = -upper * bow, lower * bow
     shape = patch.band(y, lid_y, bottom_y) * patch.band(x, -width, width)
     patch.fill(shape, rgb((0.95, 0.94, 0.93)))

@@ -3,17 +3,17 @@
 Five attributes are read off the six factors of ``bench.data.shapes3d``; what they leave open is the
 identity of a scene:
 
-* ``Red_Object``, ``Green_Object``, ``Blue_Object``: the object's hue is one of three neighbours, a
-  tenth of the circle apart (index 9, 0, 1; 2, 3, 4; 5, 6, 7; from pink to orange, from yellow-green
-  to sea green, from cyan to violet blue). At most one is set; for purple (8) none is.
+* ``Red_Object``, ``Green_Object``, ``Blue_Object``: the object's hue is one of two neighbours, a
+  tenth of the circle apart: pink or red (index 9, 0), green or sea green (3, 4), azure or violet
+  blue (6, 7). At most one is set; none is for orange and yellow (1, 2). Scenes with objects of the
+  other two hues, cyan and purple, are left out.
 * ``Large_Object``: the scale's index is 4 to 7, not 0 to 3.
 * ``Round_Object``: a sphere or a capsule, not a cube or a cylinder.
 
-An edit of colour keeps the place among the three neighbours, one of scale the index modulo 4; of
-shape, cubes become spheres and cylinders capsules. So each edit undoes its reverse, but for hues that
-lose their colour: all become purple, which takes the middle one of the three when it gets a colour.
-Identity is the floor, the wall, the orientation and what edits keep of hue, scale and shape: 36,000
-identities of 12 images, or of 16 where purple is one's hue.
+An edit of colour keeps the place in the pair of hues, one of scale the index modulo 4; cubes become
+spheres and cylinders capsules. So edits are bijections: each undoes its reverse, and the 16 images
+of an identity show every allowed vector of attributes once. There are 24,000 identities: the floor,
+the wall, the orientation and what edits keep of hue, scale and shape.
 """
 
 from __future__ import annotations
@@ -28,20 +28,23 @@ from torch import Tensor
 from baselines.base import Attributes
 from baselines.randomness import derive_seed, uniforms
 from bench.data.base import TEST_SHARE, Dataset, Split
-from bench.data.shapes3d import FACTORS, Shapes3D
+from bench.data.shapes3d import Shapes3D
 
 COLOURS = ("Red_Object", "Green_Object", "Blue_Object")
+_HUES = torch.tensor([9, 0, 3, 4, 6, 7, 1, 2])  # two of each colour, then those of none
+_NO_COLOUR = len(COLOURS)
 _RULES = "1"  # part of the fingerprint; to be raised by whoever changes what attributes mean
 
-_FLOOR, _WALL, _HUE, _SCALE, _SHAPE, _ORIENTATION = range(len(FACTORS))
-_NO_COLOUR = 3  # the colour of purple
-_PURPLE = 8
-_MIDDLE = 1  # of the three neighbouring hues of a colour
-_IDENTITIES = 10 * 10 * 3 * 4 * 2 * 15
+# A scene's index counts floor, wall, place in _HUES, scale, shape and orientation.
+_SIZES = torch.tensor([10, 10, len(_HUES), 8, 4, 15])
+_BASES = torch.tensor([38400, 3840, 480, 60, 15, 1])
+_FLOOR, _WALL, _HUE, _SCALE, _SHAPE, _ORIENTATION = range(6)
+_SCENES = 384_000
+_IDENTITIES = _SCENES // 16
 
 
 class Shapes3DAttributes(Dataset):
-    """The 480,000 scenes of 3D Shapes with five binary attributes, rendered when asked for.
+    """384,000 scenes of 3D Shapes with five binary attributes, rendered when asked for.
 
     Args:
         size: Height and width of the images in pixels.
@@ -62,25 +65,25 @@ class Shapes3DAttributes(Dataset):
         self._scenes = Shapes3D(size)
 
     def __len__(self) -> int:
-        return len(self._scenes)
+        return _SCENES
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        return self._scenes.batch(self._checked(indices))[0], self.labels(indices)
+        return self._scenes.batch(self.scenes(indices))[0], self.labels(indices)
 
     def labels(self, indices: Tensor) -> Tensor:
-        factors = self._scenes.factors(self._checked(indices))
-        colour = _colour(factors[:, _HUE])
+        places = self._places(indices)
+        colour = places[:, _HUE] // 2
         columns = [colour == number for number in range(len(COLOURS))]
-        columns += [factors[:, _SCALE] >= 4, factors[:, _SHAPE] >= 2]
+        columns += [places[:, _SCALE] >= 4, places[:, _SHAPE] >= 2]
         return torch.stack(columns, dim=1).float()
 
     def identities(self, indices: Tensor) -> Tensor:
-        factors = self._scenes.factors(self._checked(indices))
-        identity = factors[:, _FLOOR] * 10 + factors[:, _WALL]
-        identity = identity * 3 + _neighbour(factors[:, _HUE])
-        identity = identity * 4 + factors[:, _SCALE] % 4
-        identity = identity * 2 + factors[:, _SHAPE] % 2
-        return identity * 15 + factors[:, _ORIENTATION]
+        places = self._places(indices)
+        identity = places[:, _FLOOR] * 10 + places[:, _WALL]
+        identity = identity * 2 + places[:, _HUE] % 2
+        identity = identity * 4 + places[:, _SCALE] % 4
+        identity = identity * 2 + places[:, _SHAPE] % 2
+        return identity * 15 + places[:, _ORIENTATION]
 
     def counterfactuals(self, indices: Tensor, target: Tensor) -> Tensor:
         """The scenes of the same identities with other attributes.
@@ -95,7 +98,7 @@ class Shapes3DAttributes(Dataset):
         Raises:
             ValueError: A target has several colours.
         """
-        return self._scenes.batch(self.edited(indices, target))[0]
+        return self._scenes.batch(self.scenes(self.edited(indices, target)))[0]
 
     def edited(self, indices: Tensor, target: Tensor) -> Tensor:
         """The indices, int64 (N,), of the counterfactuals; see there."""
@@ -103,12 +106,17 @@ class Shapes3DAttributes(Dataset):
         colours = wanted[:, : len(COLOURS)]
         if (colours.sum(1) > 1).any():
             raise ValueError(f"At most one of {', '.join(COLOURS)} can be set in a target.")
-        factors = self._scenes.factors(self._checked(indices))
+        places = self._places(indices)
         colour = torch.where(colours.any(1), colours.long().argmax(1), _NO_COLOUR)
-        hue = (3 * colour + _neighbour(factors[:, _HUE]) - 1) % 10
-        factors[:, _HUE] = torch.where(colour == _NO_COLOUR, _PURPLE, hue)
-        factors[:, _SCALE] = factors[:, _SCALE] % 4 + 4 * wanted[:, 3]
-        factors[:, _SHAPE] = factors[:, _SHAPE] % 2 + 2 * wanted[:, 4]
+        places[:, _HUE] = places[:, _HUE] % 2 + 2 * colour
+        places[:, _SCALE] = places[:, _SCALE] % 4 + 4 * wanted[:, 3]
+        places[:, _SHAPE] = places[:, _SHAPE] % 2 + 2 * wanted[:, 4]
+        return (places * _BASES).sum(1)
+
+    def scenes(self, indices: Tensor) -> Tensor:
+        """The indices of the same scenes in ``bench.data.shapes3d``, int64 (N,)."""
+        factors = self._places(indices)
+        factors[:, _HUE] = _HUES[factors[:, _HUE]]
         return self._scenes.index(factors)
 
     def split(self, name: Split) -> Tensor:
@@ -125,12 +133,6 @@ class Shapes3DAttributes(Dataset):
         settings = f"{self.name} {_RULES} {self._scenes.fingerprint()}"
         return hashlib.sha256(settings.encode()).hexdigest()
 
-
-def _colour(hue: Tensor) -> Tensor:
-    """0, 1, 2 for red, green and blue hues, 3 for purple."""
-    return (hue + 1) % 10 // 3
-
-
-def _neighbour(hue: Tensor) -> Tensor:
-    """The place of a hue among the three of its colour; purple counts as the middle one."""
-    return torch.where(hue == _PURPLE, _MIDDLE, (hue + 1) % 10 % 3)
+    def _places(self, indices: Tensor) -> Tensor:
+        """Factors by ``_SIZES``, int64 (N, 6)."""
+        return self._checked(indices)[:, None] // _BASES % _SIZES

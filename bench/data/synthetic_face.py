@@ -10,7 +10,7 @@ or 1). Every attribute changes some shapes or colours and leaves all others as t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -29,9 +29,13 @@ from bench.data.face_canvas import (
     squircle_distance,
     wave,
 )
-from bench.data.face_features import head_distance, paint_earrings, paint_features, paint_glasses
-
-Look = Mapping[str, Tensor]  # values (N, 1, 1)
+from bench.data.face_features import (
+    Look,
+    head_distance,
+    paint_earrings,
+    paint_features,
+    paint_glasses,
+)
 
 FRAME = Frame(left=89, top=112, unit=38, shift=0.075, stretch=0.055, sine=0.11)
 _ANGLE = 6.0  # degrees, to either side
@@ -64,6 +68,7 @@ IDENTITY = {
     "lips": (0.85, 1.15),
     "hat_style": (0.0, 1.0),
     "frame_style": (0.0, 1.0),
+    "eyeshadow": (0.0, 1.0),
 }
 
 # What changes from picture to picture.
@@ -163,7 +168,7 @@ def skin_colour(look: Look) -> Tensor:
 
 def hair_colour(look: Look) -> Tensor:
     """The colour of the hair, (N, 3, 1, 1): the mean of those that are set, red where none is."""
-    count = sum(look[name] for name in _HAIRS)
+    count = torch.stack([look[name] for name in _HAIRS]).sum(0)
     total = sum(look[name][:, None] * rgb(colour) for name, colour in _HAIRS.items())
     none = (count == 0).float()
     colour = (total + none[:, None] * rgb(_RED_HAIR)) / (count + none)[:, None]
