@@ -76,10 +76,11 @@ class Generator(nn.Module):
         per_image: bool = True,
     ) -> None:
         super().__init__()
-        down = encoder_layers(channels + attributes, width, per_image)
-        middle = [ResidualBlock(4 * width, per_image) for _ in range(blocks)]
-        self.main = nn.Sequential(*down, *middle, *_decoder_layers(channels, width, per_image))
-        self._depth = len(down)
+        self.main = nn.Sequential(
+            *encoder_layers(channels + attributes, width, per_image),
+            *[ResidualBlock(4 * width, per_image) for _ in range(blocks)],
+            *_decoder_layers(channels, width, per_image),
+        )
 
     def forward(self, images: Tensor, attributes: Tensor) -> Tensor:
         """Edit images.
@@ -91,19 +92,8 @@ class Generator(nn.Module):
         Returns:
             (N, C, H, W) in [-1, 1].
         """
-        return self.decode(self.encode(images, attributes))
-
-    def encode(self, images: Tensor, attributes: Tensor) -> Tensor:
-        """Images (N, C, H, W), attributes (N, A) -> maps (N, 4 width, H / 4, W / 4)."""
-        maps = self.main[: self._depth](with_planes(images, attributes))
-        assert isinstance(maps, Tensor)
-        return maps
-
-    def decode(self, maps: Tensor) -> Tensor:
-        """Maps as ``encode`` gives them -> images (N, C, H, W) in [-1, 1]."""
-        images = self.main[self._depth :](maps)
-        assert isinstance(images, Tensor)
-        return images
+        edited: Tensor = self.main(with_planes(images, attributes))
+        return edited
 
 
 class Discriminator(nn.Module):

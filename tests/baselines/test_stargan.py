@@ -174,6 +174,15 @@ def test_the_generator_learns_in_every_critic_step_only() -> None:
         assert all(value.requires_grad for value in method.parameters())
 
 
+def test_training_works_in_bfloat16() -> None:
+    method = make(critic_steps=1).train()
+    before = [value.clone() for value in method.parameters()]
+    with torch.autocast("cpu", torch.bfloat16):
+        (report,) = take(only_stage(method), range(1))
+    assert torch.isfinite(torch.stack(list(report.values()))).all()
+    assert not any(map(torch.equal, before, method.parameters()))
+
+
 def test_images_are_mirrored_by_half_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     def seen(flip: bool) -> Tensor:
         stage = only_stage(make(flip=flip, batch_size=100))
