@@ -46,8 +46,8 @@ class StyleGAN2EncoderConfig(MethodConfig):
     """Settings; the paper states the optimiser and VGG16, the other defaults are ours.
 
     Attributes:
-        encoder: ``vgg16`` with ImageNet's weights, or ``narrow``: four blocks of two convolutions
-            with batch norm, trained from the start.
+        encoder: ``vgg16`` with ImageNet's weights, or ``narrow``: four blocks of two convolutions,
+            trained from the start.
         encoder_width: Channels of the first block of ``narrow``; each block doubles them.
         inversion_steps: Steps on random images of the generator, whose codes are known.
         iterations: Steps on real images, each of them for both sides.
@@ -119,8 +119,9 @@ class StyleGAN2Encoder(Editor):
             "iterations": 750,
             "batch_size": 8,
             "learning_rate": 1e-3,
-            "inversion_rate": 2e-3,
-            "pixel_weight": 10.0,
+            "inversion_rate": 1e-3,
+            "adversarial_weight": 0.1,
+            "pixel_weight": 20.0,
             "feature_weight": 0.0,
             "classifier_images": "real",
             "discriminator_width": 16,
@@ -264,14 +265,14 @@ def new_encoder(config: StyleGAN2EncoderConfig, data: TrainingData) -> Encoder:
         codes = data.generator.mapping(z.to(device))[:, 0].cpu()
     if config.encoder == "narrow":
         blocks = tuple((config.encoder_width << i, 2) for i in range(4))
-        encoder = Encoder(blocks, True, codes)
+        encoder = Encoder(blocks, codes)
     else:
         if data.extractor is None:
             raise ValueError(
                 "stylegan2-encoder needs VGG16's weights, and the run has no extractors: add --set "
                 "encoder=narrow."
             )
-        encoder = Encoder(VGG16_BLOCKS, False, codes)
+        encoder = Encoder(VGG16_BLOCKS, codes)
         encoder.features.load_state_dict(data.extractor("vgg16").features.state_dict())
     return encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -21,7 +21,6 @@ class Encoder(nn.Module):
 
     Args:
         blocks: Width and number of convolutions of each block; blocks are apart by max-pooling.
-        norm: Batch norm after each convolution, which VGG16 has none of.
         codes: (M, w_dim) codes of the generator; their mean and deviation are those of a new
             encoder's output.
     """
@@ -31,9 +30,9 @@ class Encoder(nn.Module):
     _pixel_mean: Tensor
     _pixel_deviation: Tensor
 
-    def __init__(self, blocks: Sequence[tuple[int, int]], norm: bool, codes: Tensor) -> None:
+    def __init__(self, blocks: Sequence[tuple[int, int]], codes: Tensor) -> None:
         super().__init__()
-        self.features = nn.Sequential(*_convolutions(blocks, norm))
+        self.features = nn.Sequential(*_convolutions(blocks))
         for module in self.features:
             if isinstance(module, nn.Conv2d):  # torch's own start would lose a deep net's signal
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -55,15 +54,13 @@ class Encoder(nn.Module):
         return self.mean + self.deviation * self.head(pooled)
 
 
-def _convolutions(blocks: Sequence[tuple[int, int]], norm: bool) -> Iterator[nn.Module]:
+def _convolutions(blocks: Sequence[tuple[int, int]]) -> Iterator[nn.Module]:
     """Numbered as torchvision numbers VGG's; what follows the last block is pooled anyway."""
     incoming = 3
     for number, (width, count) in enumerate(blocks):
         if number:
             yield nn.MaxPool2d(2)
         for _ in range(count):
-            yield nn.Conv2d(incoming, width, 3, padding=1, bias=not norm)
-            if norm:
-                yield nn.BatchNorm2d(width)
+            yield nn.Conv2d(incoming, width, 3, padding=1)
             yield nn.ReLU(inplace=True)
             incoming = width

@@ -73,7 +73,7 @@ class Features(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.features = Encoder(VGG16_BLOCKS, False, torch.randn(4, 3)).features
+        self.features = Encoder(VGG16_BLOCKS, torch.randn(4, 3)).features
 
     def feature_maps(self, images: Tensor) -> list[Tensor]:
         return [images, images.flip(2) ** 2]
