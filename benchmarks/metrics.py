@@ -30,7 +30,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -50,9 +50,11 @@ from torch import Tensor
 from torch.nn import functional
 
 # A script's imports are looked for in its own folder first, and there this file has the name of
-# the package that it measures. For the same reason it imports what is ours within functions.
+# the package that it measures: they are looked for in the folder above instead. For the same reason
+# it imports what is ours within functions.
 _FOLDER = Path(__file__).resolve().parent
 sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != _FOLDER]
+sys.path.insert(0, str(_FOLDER.parent))
 if __name__ == "metrics":  # another script of this folder asked for the package; it gets it now
     del sys.modules["metrics"]
     importlib.import_module("metrics")
@@ -60,7 +62,6 @@ if __name__ == "metrics":  # another script of this folder asked for the package
 HASHES = ("dhash", "phash", "whash")
 CARDINALITIES = np.array([10, 10, 10, 8, 4, 15])  # of the factors of 3D Shapes
 ENTANGLEMENT = {"clean": 0.0, "medium": 0.17, "entangled": 1.0}  # share of random mixtures
-STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)  # of EfficientNet-Lite0's blocks
 BATCH_SIZE = 32
 ALLOWED_GROWTH = 8.0  # MiB, for the allocator's whims; 30,000 images more have features of 88
 
@@ -136,18 +137,18 @@ def compare_extractor(repeats: int, images: int, compiled: bool = False, **_: in
     """Features of EfficientNet-Lite0 from files."""
     from bench.data.image_folder import ImageFolder
     from bench.extractors import load_extractor, statistics_of
-    from bench.extractors.efficientnet import _FILE, _PACKAGE, _SHA256
-    from bench.extractors.weights import packaged_weights
+    from bench.extractors.efficientnet import published_weights
+    from benchmarks.peers import plain_in_torch_fidelity
 
     extractor = load_extractor("efficientnet-lite0", compiled=compiled)
-    published = packaged_weights(_PACKAGE, _FILE, _SHA256).tensors
+    published = published_weights().tensors
     with tempfile.TemporaryDirectory() as folder:
         for number, image in enumerate(make_pictures(images, 64)[1]):
             image.save(Path(folder, f"{number:06}.png"))
         (ours, found), (peer, expected) = side_by_side(
             repeats,
             lambda: statistics_of(ImageFolder(Path(folder)), extractor, ["pooled"], BATCH_SIZE),
-            lambda: plain_in_torch_fidelity(folder, published),
+            lambda: plain_in_torch_fidelity(folder, published, BATCH_SIZE),
         )
     error = float((found.pooled - expected).abs().max() / expected.abs().max())
     what = f"features of {images} images{' (compiled)' if compiled else ''}, plain network"
@@ -157,6 +158,7 @@ def compare_extractor(repeats: int, images: int, compiled: bool = False, **_: in
 
 def compare_dci(repeats: int, codes: int, threads: int, **_: int) -> Rows:
     """DCI over factors in parallel and one by one."""
+    from benchmarks.peers import serial_dci
     from metrics.disentanglement.dci import dci
 
     parts = make_representation("medium", codes)
@@ -171,6 +173,7 @@ def compare_dci(repeats: int, codes: int, threads: int, **_: int) -> Rows:
 
 def compare_dci_lightgbm(repeats: int, codes: int, threads: int, **_: int) -> Rows:
     """``dci:lightgbm`` against ``dci``, and the order of three representations in both."""
+    from benchmarks.peers import serial_dci
     from metrics.disentanglement.dci import dci
 
     def score(booster: Any, kind: str) -> float:
@@ -287,66 +290,6 @@ def make_representation(kind: str, samples: int) -> tuple[Any, ...]:
     codes = (factors / (CARDINALITIES - 1.0) - 0.5) @ mixing
     codes += generator.normal(0.0, 0.03, codes.shape)
     return codes[:samples], factors[:samples], codes[samples:], factors[samples:]
-
-
-def serial_dci(parts: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Importance matrix and both mean accuracies by scikit-learn, one factor after the other."""
-    from sklearn.ensemble import GradientBoostingClassifier
-
-    codes, factors, test_codes, test_factors = parts
-    np.random.seed(0)
-    importance, accuracies = [], []
-    for labels, test_labels in zip(factors.T, test_factors.T, strict=True):
-        model = GradientBoostingClassifier().fit(codes, labels)
-        importance.append(np.abs(model.feature_importances_))
-        accuracies.append((model.score(codes, labels), model.score(test_codes, test_labels)))
-    return np.stack(importance, axis=1), *np.mean(accuracies, axis=0).tolist()
-
-
-def plain_in_torch_fidelity(folder: str, tensors: Mapping[str, Tensor]) -> Tensor:
-    """Features of the images in a folder by the plain network, driven by torch-fidelity."""
-    from torch_fidelity import FeatureExtractorBase
-    from torch_fidelity.metric_fid import fid_featuresdict_to_statistics
-    from torch_fidelity.utils import extract_featuresdict_from_input_id
-
-    class Plain(FeatureExtractorBase):
-        get_provided_features_list = staticmethod(lambda: ("pooled",))
-
-        def forward(self, pixels: Tensor) -> tuple[Tensor]:
-            return (plain_features(pixels, tensors),)
-
-    plain = Plain("plain", ["pooled"])
-    settings = {"batch_size": BATCH_SIZE, "cuda": False, "cache": False, "verbose": False}
-    features = extract_featuresdict_from_input_id(1, plain, input1=folder, **settings)
-    fid_featuresdict_to_statistics(features, "pooled")  # ours computes them, too
-    return features["pooled"]
-
-
-def plain_features(pixels: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
-    """EfficientNet-Lite0, operation by operation as published: uint8 images to pooled vectors."""
-
-    def normed(features: Tensor, convolution: str, norm: str, stride: int = 1) -> Tensor:
-        kernel = tensors[f"{convolution}.weight"]
-        padding = kernel.shape[2] - stride  # TensorFlow's "same", where the sizes are even
-        if padding:
-            features = functional.pad(features, [padding // 2, (padding + 1) // 2] * 2)
-        groups = features.shape[1] // kernel.shape[1]
-        features = functional.conv2d(features, kernel, None, stride, groups=groups)
-        names = ("running_mean", "running_var", "weight", "bias")
-        parts: dict[str, Any] = {name: tensors[f"{norm}.{name}"] for name in names}
-        return functional.batch_norm(features, **parts, eps=1e-3)
-
-    images = functional.interpolate(pixels.float(), (224, 224), mode="bilinear")
-    features = functional.relu6(normed((images - 127.0) / 128.0, "_conv_stem", "_bn0", 2))
-    for number, stride in enumerate(STRIDES):
-        name, change = f"_blocks.{number}.", features
-        if number:  # the first block does not expand
-            change = functional.relu6(normed(change, f"{name}_expand_conv", f"{name}_bn0"))
-        change = functional.relu6(normed(change, f"{name}_depthwise_conv", f"{name}_bn1", stride))
-        change = normed(change, f"{name}_project_conv", f"{name}_bn2")
-        features = features + change if change.shape == features.shape else change
-    features = functional.relu6(normed(features, "_conv_head", "_bn1"))
-    return functional.adaptive_avg_pool2d(features, 1).flatten(1)
 
 
 BENCHMARKS: dict[str, Callable[..., Rows]] = {

@@ -36,7 +36,8 @@ def resize_bilinear_tf1(images: Tensor, size: tuple[int, int]) -> Tensor:
         float32 (N, C, height, width) in [0, 255].
 
     Raises:
-        ValueError: The images are no such tensor or empty, or the size is below one pixel.
+        ValueError: The images are no such tensor, empty, NaN or infinite, or the size is below one
+            pixel.
     """
     height, width = _checked(images, size)
     columns = _interpolated(images.float(), width, dim=3)
@@ -49,15 +50,7 @@ def resize_clean_fid(images: Tensor, size: tuple[int, int]) -> Tensor:
     The overshoot of the cubic is cut off at 0 and 255. Filter weights are float64 as in Pillow;
     in float32, large images would be wrong in the fifth digit.
 
-    Args:
-        images: (N, C, H, W) in [0, 255].
-        size: Height and width of the result in pixels.
-
-    Returns:
-        float32 (N, C, height, width) in [0, 255].
-
-    Raises:
-        ValueError: The images are no such tensor or empty, or the size is below one pixel.
+    Arguments, result and errors are those of ``resize_bilinear_tf1``.
     """
     height, width = _checked(images, size)
     pixels = images.double()
@@ -72,15 +65,7 @@ def resize_clean_fid(images: Tensor, size: tuple[int, int]) -> Tensor:
 def resize_legacy_pytorch(images: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear with half-pixel centres and without antialiasing, as torch's ``interpolate``.
 
-    Args:
-        images: (N, C, H, W) in [0, 255].
-        size: Height and width of the result in pixels.
-
-    Returns:
-        float32 (N, C, height, width) in [0, 255].
-
-    Raises:
-        ValueError: The images are no such tensor or empty, or the size is below one pixel.
+    Arguments, result and errors are those of ``resize_bilinear_tf1``.
     """
     size = _checked(images, size)
     resized = functional.interpolate(images.float(), size, mode="bilinear", align_corners=False)

@@ -63,7 +63,7 @@ class EfficientNetLite0(Extractor):
 
     def __init__(self, weights: Weights | None = None) -> None:
         super().__init__()
-        weights = weights or packaged_weights(_PACKAGE, _FILE, _SHA256)
+        weights = weights or published_weights()
         with torch.device("meta"):
             self.stem = _Convolution(3, _STEM_CHANNELS, 3, stride=2)
             self.stages = nn.ModuleList(_stages())
@@ -119,6 +119,16 @@ class EfficientNetLite0BFloat16(EfficientNetLite0):
         super().__init__(weights)
         for convolutions in (self.stem, self.stages, self.head):
             convolutions.to(torch.bfloat16)
+
+
+def published_weights() -> Weights:
+    """The tensors of the published file, under its names and with batch norms by themselves.
+
+    Raises:
+        MissingFile: The package that holds them is not installed.
+        Refused: The file is another one or damaged.
+    """
+    return packaged_weights(_PACKAGE, _FILE, _SHA256)
 
 
 class _Convolution(nn.Conv2d):
