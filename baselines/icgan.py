@@ -2,7 +2,7 @@
 
 Perarnau et al., "Invertible Conditional GANs for image editing" (NIPS 2016 workshop,
 arXiv 1611.06355), after the released Lua code (Guim3/IcGAN), form ``torch7``. Two more forms:
-``tensorflow``, the MNIST programme of zhangqianhui/ICGan-tensorflow, and ``paper-002``, Sun et al.,
+``tensorflow``, the MNIST program of zhangqianhui/ICGan-tensorflow, and ``paper-002``, Sun et al.,
 "Image Editing with Invertible Conditional GANs" (2018), which adds a dense layer to the generator,
 and filters and dropout to the discriminator; what its text leaves open (widths, dropout, training
 length) is as in the first form, or a guess: 0.5, and a discriminator twice as wide.
@@ -16,7 +16,7 @@ differs from the Lua code:
 - its GAN draws every batch anew; here an epoch sees each image once;
 - its reconstructions forget to threshold the encoded labels, its edits do not; here both do.
 
-The TensorFlow programme normalises by batch statistics when it edits too, so that an image's edit
+The TensorFlow program normalises by batch statistics when it edits too, so that an image's edit
 depends on those beside it; ``statistics`` changes that. A single image has no such statistics: it
 is edited with the running ones.
 """
@@ -195,12 +195,11 @@ class AdversarialStage(Stage):
         super().__init__()
         self.method, self.config = method, method.config
         self.batch_size = self.config.batch_size
-        self.steps = _steps(
-            self.config.gan_steps, self.config.gan_epochs, len(data.train), self.config
-        )
+        images = len(data.train)
+        self.steps = _steps(self.config.gan_steps, self.config.gan_epochs, images, self.config)
         self.known = method.known_labels(data)
         flip = self.config.horizontal_flip
-        self.flip = data.channels == 3 if flip is None else flip
+        self.flip = data.channels > 1 if flip is None else flip
         rate, beta1 = self.config.learning_rate, self.config.beta1
         self.generator = _adam(method.generator.parameters(), rate, beta1)
         self.discriminator = _adam(method.discriminator.parameters(), rate, beta1)

@@ -20,6 +20,7 @@ FORMS: dict[str, dict[str, Any]] = {
         "fake_weight": 1.0,
         "wrong_weight": 0.0,
         "fake_labels": "batch",
+        "horizontal_flip": False,
         "gan_epochs": 21,
         "encoder_epochs": 21,
         "z_encoder_rate": 1e-2,
@@ -34,6 +35,7 @@ FORMS: dict[str, dict[str, Any]] = {
         "dropout": 0.5,
         "fake_weight": 1.0,
         "wrong_weight": 0.0,
+        "horizontal_flip": False,
         "encoder_share": 1.0,
     },
 }
@@ -58,7 +60,7 @@ class IcGANConfig(MethodConfig):
         fake_weight: Weight of fakes in the discriminator's loss; real images have 1.
         wrong_weight: Weight of real images with wrong labels; 0 for no such term.
         fake_labels: Of generated images: ``drawn`` from other training images, or the ``batch``'s.
-        horizontal_flip: Mirror half of the GAN's images; None for those in colour only.
+        horizontal_flip: Mirror half of the GAN's images; None: if they have colours.
         batch_size: Images of one step, over all processes.
         gan_epochs: Passes of the GAN over the training images.
         encoder_epochs: Passes of each encoder over its share of as many images.
@@ -113,7 +115,7 @@ class IcGANConfig(MethodConfig):
     @model_validator(mode="before")
     @classmethod
     def _defaults_of_the_form(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return {**FORMS.get(values.get("form", "torch7"), {}), **values}
+        return {**FORMS.get(str(values.get("form")), {}), **values}
 
 
 def build_networks(config: IcGANConfig, data: TrainingData) -> tuple[nn.Module, ...]:

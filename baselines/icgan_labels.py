@@ -65,8 +65,7 @@ class KnownLabels:
             )
         own = group[indices.to(group.device)]
         allowed = len(order) - counts[own]
-        places = (uniform[:, 0].to(group.device) * allowed).long().clamp_(max=len(order) - 1)
-        places = torch.minimum(places, allowed - 1)
+        places = torch.minimum((uniform[:, 0].to(group.device) * allowed).long(), allowed - 1)
         # The images with an image's own labels stand together; they are stepped over.
         places += counts[own] * (places >= starts[own])
         return self.table[order[places]]
