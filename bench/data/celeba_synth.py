@@ -43,7 +43,7 @@ from bench.data.synthetic_face import CIRCUMSTANCES, IDENTITY, paint
 IMAGES_PER_PERSON = 8
 FULL_FRAME = Window(0, 0, 1, IMAGE_SIZE[1], IMAGE_SIZE[0])
 _PICTURES = "1"  # part of the fingerprint; to be raised by whoever changes how images look
-_CHUNK = 1 << 16  # pixels that are painted at a time, so that they stay in the processor's cache
+_CHUNK = 1 << 17  # pixels that are painted at a time, so that they stay in the processor's cache
 _KEPT = 1 << 29  # bytes; smaller datasets keep the pixels that they have painted
 
 
