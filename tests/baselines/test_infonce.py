@@ -353,3 +353,14 @@ def test_bad_input_is_told_in_one_sentence(data: TrainingData) -> None:
 @pytest.mark.parametrize("name", [*COMPOSED, *VANILLA])
 def test_the_catalog_leads_to_each(name: str) -> None:
     assert lookup("methods", name).load() is {**COMPOSED, **VANILLA}[name]
+
+
+def test_fine_tuning_learns_to_tell_attributes_apart(data: TrainingData) -> None:
+    changes = {"finetune_rate": 3e-3, "pair_count": 4, "embedding": "flat", "critic_steps": 1}
+    method = make(StarGANInfoNCE, data, **changes)
+    *_, stage = method.stages(data)
+    reports = list(batches(stage, data, 40))
+    for name in ("generator/contrast", "generator/attribute"):
+        values = [float(report[name]) for report in reports]
+        assert sum(values[-10:]) < 0.9 * sum(values[:10]), name
+    assert sum(float(report["generator/contrast"]) for report in reports[-10:]) < 10 * math.log(4)
