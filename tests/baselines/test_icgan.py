@@ -89,8 +89,8 @@ def test_golden_case_passes(name: str) -> None:
 
 def test_edits_show_the_colour_that_was_asked_for(tmp_path: Path) -> None:
     data = discs()
-    steps = {"gan_steps": 250, "z_encoder_steps": 120, "y_encoder_steps": 120, "refresh_steps": 20}
-    rates = {"learning_rate": 1e-3, "z_encoder_rate": 2e-3, "y_encoder_rate": 2e-3}
+    steps = {"gan_steps": 140, "z_encoder_steps": 60, "y_encoder_steps": 80, "refresh_steps": 20}
+    rates = {"learning_rate": 2e-3, "z_encoder_rate": 2e-3, "y_encoder_rate": 2e-3}
     method = make(data, **steps, **rates)
     train(method, data, seed=2, folder=tmp_path, options=QUIET)
     images, source = data.train.batch(torch.arange(60))
@@ -99,8 +99,8 @@ def test_edits_show_the_colour_that_was_asked_for(tmp_path: Path) -> None:
         edited = method.edit(images, source, target)
         again = method.edit(images, source, target)
     assert torch.equal(edited, again)
-    # The brightest channel within the image's own disc, of edits and of the images themselves.
-    shown = edited.flatten(2).amax(dim=2).argmax(dim=1)
+    # The channel that stands out most from the others at some pixel.
+    shown = (edited - edited.mean(dim=1, keepdim=True)).flatten(2).amax(dim=2).argmax(dim=1)
     assert (shown == target[:, :3].argmax(dim=1)).float().mean() > 0.8
 
 
