@@ -27,6 +27,7 @@ from bench.errors import BenchError, MissingFile
 from bench.extractors import build_extractor
 from bench.extractors.base import Extractor, as_rgb
 from bench.extractors.lpips import Net, load_lpips
+from metrics.arrays import FloatArray
 from metrics.images import to_bytes
 
 _DISCARDED = 1.0  # percent of path lengths at either end, as in StyleGAN's code
@@ -172,10 +173,14 @@ def perceptual_path_length(
     lengths = np.asarray(found[fidelity.KEY_METRIC_PPL_RAW], dtype=np.float64)
     if not np.isfinite(lengths).all():
         raise BenchError(f"Path lengths overflow at an epsilon of {epsilon:g}: take a larger one.")
+    kept = _without_extremes(lengths)
+    return PathLength(float(kept.mean()), float(kept.std()), samples)
+
+
+def _without_extremes(lengths: FloatArray) -> FloatArray:
     low = np.percentile(lengths, _DISCARDED, method="lower")
     high = np.percentile(lengths, 100.0 - _DISCARDED, method="higher")
-    kept = lengths[(low <= lengths) & (lengths <= high)]
-    return PathLength(float(kept.mean()), float(kept.std()), samples)
+    return lengths[(low <= lengths) & (lengths <= high)]
 
 
 class _Pixels(nn.Module):

@@ -94,7 +94,7 @@ class _Data(NamedTuple):
         with blamed_on(f"{codes} and {factors}", remedy):
             codes_and_factors(table, values)
             train, test = split(table, values, seed=seed)
-        if not np.ptp(table, axis=0).any():
+        if (table == table[0]).all():
             raise BenchError(
                 f"All codes in {codes} are constant and tell nothing: give codes that vary."
             )

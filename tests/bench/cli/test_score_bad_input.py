@@ -86,7 +86,6 @@ FOLDERS = {
 WRITE_IT = ".npy file: write it with numpy.save."
 FILES = {
     "no generator": ("ppl --generator nosuch", "generator 'nosuch'", "bench list"),
-    "no file of one": ("ppl --generator nosuch.pt", "nosuch.pt", "give"),
     "no image file": ("hashes nowhere.png few", "nowhere.png", "give an image"),
     "image and folder": ("hashes few/000.png few", "few/000.png", "two folders"),
     "not decodable": ("hashes page.png few/000.png", "page.png is no image", "mend"),
