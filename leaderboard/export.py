@@ -13,6 +13,7 @@ from dataclasses import asdict
 from leaderboard.reported import ReportedNumber
 from leaderboard.table import Cell, Column, Row, Table, abbreviated
 
+_MOST_COLUMNS = 12  # metrics side by side; with more, each gets a line
 _ORIGINS = {
     "paper": "paper",
     "authors-notebook": "authors' notebook",
@@ -118,13 +119,22 @@ def _section(table: Table) -> str:
 
 
 def _measured_table(table: Table) -> str:
+    """A line for each method; for each metric where there are too many for one line."""
     header = ["method", *map(_header, table.columns), "seeds", "status"]
     lines = []
     for row in table.rows:
         method = f"{row.method} ({row.overrides})" if row.overrides else row.method
         scores = [_score(row, column.metric) for column in table.columns]
         lines.append([_plain(method), *scores, str(len(row.seeds)), row.status])
-    return _markdown(header, lines)
+    return _fitting(header, lines, len(table.columns))
+
+
+def _fitting(header: Sequence[str], lines: Sequence[Sequence[str]], metrics: int) -> str:
+    """A table as it is, or with its lines as columns if it has too many metrics."""
+    if metrics <= _MOST_COLUMNS:
+        return _markdown(header, lines)
+    turned = list(zip(header, *lines, strict=True))
+    return _markdown(turned[0], turned[1:])
 
 
 def _difference_table(table: Table) -> list[str]:
@@ -143,7 +153,7 @@ def _difference_table(table: Table) -> list[str]:
     return [
         f"Differences over paired seeds [{some.level:.0%} Student interval, which is wide for few "
         "seeds]; an interval that holds 0 shows no difference:",
-        _markdown(["difference", *map(_header, columns)], lines),
+        _fitting(["difference", *map(_header, columns)], lines, len(columns)),
     ]
 
 
@@ -184,7 +194,10 @@ def _legend(table: Table) -> str:
         )
         if settings:
             sharing.setdefault(settings, []).append(column.metric)
-    lines += [_plain(f"{', '.join(metrics)}: {text}.") for text, metrics in sharing.items()]
+    most = max(sharing.values(), key=len, default=[])
+    for settings, metrics in sorted(sharing.items(), key=lambda group: group[1] is most):
+        named = "all others" if metrics is most and len(sharing) > 1 else ", ".join(metrics)
+        lines.append(_plain(f"{named}: {settings}."))
     return "  \n".join(lines)
 
 

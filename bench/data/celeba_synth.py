@@ -65,6 +65,7 @@ class CelebASynth(Dataset):
     """
 
     name = "celeba-synth"
+    everything: ClassVar[Mapping[str, Any]] = {"attributes": "drawn"}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {"size": 32},
         "small": {"size": 32},

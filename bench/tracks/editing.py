@@ -280,7 +280,9 @@ def _edit_combined(bench: _Workbench) -> tuple[_Labels, FeatureStatistics]:
 def _label_scores(bench: _Workbench, labels: _Labels, suffix: str = "") -> list[Measurement]:
     predicted, target, source, attribute, places = labels.arrays()
     scores = classification_of_edits(predicted, target, places, bench.bootstrap)
-    if not suffix:
+    if suffix:
+        scores = {name: scores[name] for name in ("accuracy", "f1_macro")}
+    else:
         success = editing_accuracy(predicted, source, attribute)
         scores["editing_accuracy"] = mean_over_edits(success.each, places, bench.bootstrap)
         if predicted.shape[1] > 1:
