@@ -1,9 +1,9 @@
-"""How sure a number is: bootstrap intervals, comparisons of two methods, and spread over seeds.
+"""How sure a number is: bootstrap intervals, and spread and differences over seeds.
 
 Different things that tables must not confuse: an ``Interval`` says how a score would move had other
 samples been drawn from the same trained model; a ``Spread`` says how it moves when the model is
-trained again with another seed; a ``PairedComparison`` says whether two methods differ on the same
-inputs, where much of what moves either score moves both.
+trained again with another seed. Whether two methods differ on the same inputs is the subject of
+``metrics.comparison``.
 
 The bootstrap follows Efron and Tibshirani, "An Introduction to the Bootstrap" (1993): the
 percentile method of chapter 13, with the estimate of bias of chapter 10 where
@@ -76,24 +76,6 @@ class SeedDifference:
     low: float
     high: float
     level: float
-    count: int
-
-
-@dataclass(frozen=True)
-class PairedComparison:
-    """How the scores of two methods on the same inputs differ.
-
-    Attributes:
-        difference: Mean of the first method's scores minus mean of the second's.
-        interval: BCa interval of the difference.
-        p_value: How often a mean difference at least as large, of either sign, comes about when
-            it is chance which of the two methods has which score of an input; in (0, 1].
-        count: How many inputs.
-    """
-
-    difference: float
-    interval: Interval
-    p_value: float
     count: int
 
 
@@ -254,53 +236,6 @@ def bca_interval(values: Any, score: float, jackknife: Any, level: float = 0.95)
     return _interval(low, high, level, resampled)
 
 
-def paired_comparison(
-    first: Any,
-    second: Any,
-    *,
-    level: float = 0.95,
-    resamples: int = 1000,
-    flips: int = 10_000,
-    seed: int = 0,
-) -> PairedComparison:
-    """Compare two methods by their scores on the same inputs.
-
-    The p-value is that of the sign-flip (paired permutation) test, two-sided. It goes through all
-    2^N ways to flip the signs of the differences where there are at most ``flips``, and else draws
-    so many, to which the observed one is added: it is then never below 1 / (flips + 1).
-
-    Args:
-        first: (N,), the first method's score of each input.
-        second: (N,), the second method's, in the same order.
-        level: Coverage asked for by the interval, in (0, 1).
-        resamples: How many times the inputs are drawn anew for the interval.
-        flips: How many ways to flip signs are drawn for the p-value.
-        seed: Seeds both.
-
-    Raises:
-        ValueError: Fewer than two inputs, different numbers of them, NaN or infinite scores, a
-            level outside (0, 1), no flips, or scores so large that sums or variances overflow.
-    """
-    scores, others = (
-        finite_array(values, f"The scores of the {which} method", ndim=1)
-        for values, which in ((first, "first"), (second, "second"))
-    )
-    if scores.shape != others.shape:
-        raise ValueError(
-            f"Methods are compared on the same inputs, but there are {len(scores)} scores of the "
-            f"first and {len(others)} of the second."
-        )
-    if flips < 1:
-        raise ValueError(f"The p-value needs at least one flip, not {flips}.")
-    differences = scores - others
-    require_finite(differences, "The scores are so large that their differences overflow")
-    interval = bootstrap_interval(
-        differences, level=level, resamples=resamples, seed=seed, method="bca"
-    )
-    p_value = _sign_flip_p_value(differences, flips, seed)
-    return PairedComparison(float(differences.mean()), interval, p_value, len(differences))
-
-
 def difference_over_seeds(first: Any, second: Any, level: float = 0.95) -> SeedDifference:
     """Compare two methods by their scores in runs of the same seeds.
 
@@ -312,8 +247,8 @@ def difference_over_seeds(first: Any, second: Any, level: float = 0.95) -> SeedD
         level: Coverage asked for, in (0, 1).
 
     Raises:
-        ValueError: Fewer than two seeds, different numbers of them, NaN or infinite scores, or a
-            level outside (0, 1).
+        ValueError: Fewer than two seeds, different numbers of them, NaN or infinite scores, a level
+            outside (0, 1), or differences that overflow.
     """
     from scipy.stats import t as student  # slow to import, and tables are printed often
 
@@ -329,9 +264,12 @@ def difference_over_seeds(first: Any, second: Any, level: float = 0.95) -> SeedD
     if not 0.0 < level < 1.0:
         raise ValueError(f"The level of an interval lies between 0 and 1, not at {level}.")
     differences = scores - others
+    require_finite(differences, "The scores are so large that their differences overflow")
     mean = float(differences.mean())
     reach = float(student.ppf((1.0 + level) / 2.0, len(scores) - 1)) * standard_error(differences)
-    return SeedDifference(mean, mean - reach, mean + reach, level, len(scores))
+    low, high = mean - reach, mean + reach
+    require_finite((low, high), "The scores are so large that their differences overflow")
+    return SeedDifference(mean, low, high, level, len(scores))
 
 
 def standard_error(samples: Any) -> float:
@@ -397,26 +335,6 @@ def _acceleration(left_out: FloatArray) -> float:
         return 0.0
     influence /= largest  # the skewness has no scale, and powers of such numbers cannot overflow
     return float((influence**3).sum()) / (6.0 * float((influence**2).sum()) ** 1.5)
-
-
-def _sign_flip_p_value(differences: FloatArray, flips: int, seed: int) -> float:
-    size = len(differences)
-    observed = abs(differences.sum()) - _ROUNDING * np.abs(differences).sum()
-    every_way = size <= np.log2(flips)
-    count = 2**size if every_way else flips
-    # The bootstrap seeds its generator by ``seed`` alone; this one shall not repeat its draws.
-    generator = np.random.default_rng([seed, 1])
-    as_large = 0
-    for block in row_blocks(count, size):
-        ways = np.arange(block.start, block.stop)
-        if every_way:
-            flipped = (ways[:, None] >> np.arange(size)) & 1
-        else:
-            flipped = generator.integers(0, 2, (len(ways), size), dtype=np.int8)
-        # Flipping the signs of some takes them away twice.
-        sums = differences.sum() - 2.0 * (flipped.astype(np.float64) @ differences)
-        as_large += int((np.abs(sums) >= observed).sum())
-    return as_large / count if every_way else (as_large + 1) / (count + 1)
 
 
 def _resampled(size: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:

@@ -10,9 +10,11 @@ import click
 
 from bench.cli.score_options import (
     as_json_option,
+    batch_size_option,
     device_option,
     fake_option,
     feature_options,
+    net_option,
     real_option,
     seed_option,
 )
@@ -210,13 +212,7 @@ Examples:
     required=True,
     help="A name of `bench list generators`, or a .pkl, .pt or .safetensors.",
 )
-@click.option(
-    "--net",
-    type=click.Choice(["alex", "vgg", "squeeze"]),
-    default="vgg",
-    show_default=True,
-    help="The network of LPIPS; published values are vgg's.",
-)
+@net_option("vgg", "The network of LPIPS; published values are vgg's.")
 @click.option(
     "--samples",
     type=click.IntRange(min=2),
@@ -238,13 +234,7 @@ Examples:
     show_default=True,
     help="Along lines, or along arcs.",
 )
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    default=32,
-    show_default=True,
-    help="Paths at a time, of two images each.",
-)
+@batch_size_option("Paths at a time, of two images each.")
 @device_option
 @seed_option(_SEED)
 @as_json_option
@@ -292,13 +282,7 @@ Examples:
 )
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
-@click.option(
-    "--net",
-    type=click.Choice(["alex", "vgg", "squeeze"]),
-    default="alex",
-    show_default=True,
-    help="Which of the published networks.",
-)
+@net_option("alex", "Which of the published networks.")
 @device_option
 @as_json_option
 def lpips(

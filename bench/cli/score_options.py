@@ -21,6 +21,26 @@ fake_option = click.option(
 device_option = click.option(
     "--device", type=click.Choice(["cpu", "cuda"]), help="Where to compute.  [default: the best]"
 )
+
+
+def net_option(default: str, purpose: str) -> Callable[[_F], _F]:
+    """Add ``--net``, one of the networks of LPIPS."""
+    return click.option(
+        "--net",
+        type=click.Choice(["alex", "vgg", "squeeze"]),
+        default=default,
+        show_default=True,
+        help=purpose,
+    )
+
+
+def batch_size_option(what: str) -> Callable[[_F], _F]:
+    """Add ``--batch-size``."""
+    return click.option(
+        "--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help=what
+    )
+
+
 _FEATURE_OPTIONS = (
     click.option(
         "--extractor",
@@ -42,13 +62,7 @@ _FEATURE_OPTIONS = (
         help="What to do with an image file that cannot be read.",
     ),
     device_option,
-    click.option(
-        "--batch-size",
-        type=click.IntRange(min=1),
-        default=32,
-        show_default=True,
-        help="Images at a time.",
-    ),
+    batch_size_option("Images at a time."),
     click.option(
         "--compile",
         "compiled",

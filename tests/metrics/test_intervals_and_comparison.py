@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from metrics.comparison import paired_comparison
 from metrics.statistics import (
     bca_interval,
     bootstrap_interval,
     jackknife_means,
-    paired_comparison,
 )
 
 SKEWED = np.random.default_rng(0).exponential(size=30)

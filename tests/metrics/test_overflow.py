@@ -14,6 +14,7 @@ import torch
 from metrics.attribute_control import attribute_control_accuracy, class_control_accuracy
 from metrics.chamfer import chamfer_infoscc, chamfer_pytorch3d
 from metrics.classification import average_precision, roc_auc
+from metrics.comparison import paired_comparison
 from metrics.discovery import discovery_intervals, discovery_scores, scores_from_changes
 from metrics.disentanglement.beta_vae import beta_vae_metric
 from metrics.disentanglement.dci import dci_from_importance
@@ -36,8 +37,8 @@ from metrics.precision_recall import precision_recall
 from metrics.statistics import (
     bootstrap_interval,
     bootstrap_means,
+    difference_over_seeds,
     jackknife_means,
-    paired_comparison,
     percentile_interval,
     spread_over_seeds,
     standard_error,
@@ -103,6 +104,7 @@ METRICS: dict[str, Callable[[float], Any]] = {
     "comparison": lambda s: paired_comparison(s * X[:, 0], s * Y[:, 0], resamples=50, flips=99),
     "standard error": lambda s: standard_error(s * X[:, 0]),
     "spread": lambda s: spread_over_seeds(s * X[:, 0]),
+    "seeds": lambda s: difference_over_seeds(s * X[:5, 0], s * Y[:5, 0]),
     "percentiles": lambda s: percentile_interval(s * X[:, 0], around=s * Y[0, 0]),
     "lpips": lambda s: lpips_distances(*_activations(s, torch.float64)),
     "lpips of floats": lambda s: lpips_distances(*_activations(s, torch.float32)),
