@@ -7,7 +7,7 @@ wherever it is interrupted.
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from baselines.base import Batch, Pairs, Stage, TrainingData
 from baselines.randomness import Draws, data_order, derive_seed
 from bench.errors import BenchError
+from bench.reading import reading_thread
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Feed:
     ) -> None:
         self._stage, self._data, self._seed = stage, data, seed
         self._rank, self._processes, self._device = rank, processes, device
-        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="feed")
+        self._reader = reading_thread("feed")
         self._ahead: tuple[int, Future[_Read]] | None = None
         self.waited = 0.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal, TypeVar, cast
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from baselines.base import ImageSet
 from bench.errors import BenchError
 from bench.extractors.base import Extractor, as_rgb
+from bench.reading import reading_thread
 from metrics.images import check_range, to_bytes, to_unit_floats
 from metrics.moments import RunningMoments
 
@@ -173,7 +174,7 @@ def _joined(batches: Iterable[list[Tensor]]) -> Iterator[list[Tensor]]:
 def _read_ahead(read: Callable[[_Item], _Read], items: Iterable[_Item]) -> Iterator[_Read]:
     """What ``read`` gives for each item, in order; another thread is a few items ahead."""
     waiting: deque[Future[_Read]] = deque()
-    with ThreadPoolExecutor(1, thread_name_prefix="reading images") as thread:
+    with reading_thread("images") as thread:
         for item in items:
             waiting.append(thread.submit(read, item))
             if len(waiting) > _AHEAD:
