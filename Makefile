@@ -23,12 +23,12 @@ format: setup
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# A few steps of every method, into a folder that is removed afterwards.
+# A few steps of every method on the embedded dataset of its track, into a folder that is removed afterwards.
 smoke: setup
 	@set -e; out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
 	for method in $$($(BIN)/bench list methods); do \
 		echo "== smoke run of $$method"; \
-		$(BIN)/bench run --method $$method --dataset shapes3d --preset smoke --out "$$out"; \
+		$(BIN)/bench run --method $$method --preset smoke --out "$$out"; \
 	done
 
 $(BIN)/python:

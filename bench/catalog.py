@@ -41,6 +41,8 @@ class Entry:
         paper: Where it is from.
         needs: What has to be there first, for people.
         aliases: Other names of the same thing.
+        dataset: The embedded dataset that a track's methods are shown on where none is asked for; a
+            method's own goes before its track's.
         generator: The default generator of a dataset.
         predictor: The default predictor of a dataset.
         checkpoint: ``"module:function"`` that reads the files of a method's reference
@@ -57,6 +59,7 @@ class Entry:
     paper: str = ""
     needs: str = ""
     aliases: tuple[str, ...] = ()
+    dataset: str = ""
     generator: str = ""
     predictor: str = ""
     checkpoint: str = ""
@@ -97,6 +100,18 @@ def lookup(kind: str, name: str) -> Entry:
         return Entry(name, name)
     names = [name for entry in known for name in (entry.name, *entry.aliases)]
     raise UnknownName(kind.removesuffix("s"), name, names, f"`bench list {kind}` shows them all.")
+
+
+def embedded_dataset(method: str) -> str:
+    """The dataset that a method is run on where none is asked for; empty if it has none.
+
+    Raises:
+        UnknownName: There is no such method.
+    """
+    entry = lookup("methods", method)
+    if entry.dataset or not entry.track:
+        return entry.dataset
+    return lookup("tracks", entry.track).dataset
 
 
 def _load(entry: Entry) -> Any:

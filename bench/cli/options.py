@@ -31,7 +31,10 @@ _IN_CONFIG = (
 
 _OPTIONS = (
     click.option("--method", help="A name of `bench list methods`, or package.module:Class."),
-    click.option("--dataset", help="A name of `bench list datasets`."),
+    click.option(
+        "--dataset",
+        help="A name of `bench list datasets`.  [default: the embedded one of the method's track]",
+    ),
     click.option(
         "--preset",
         help="smoke (seconds), small (minutes on two cores) or paper (a GPU).  [default: small]",
@@ -100,6 +103,7 @@ def specs_from(options: Mapping[str, Any]) -> list[RunSpec]:
     Raises:
         BenchError: Something is missing, unknown or wrong.
     """
+    from bench.catalog import embedded_dataset
     from bench.errors import BenchError
     from bench.resolve import RunRequest, resolve
     from bench.spec import check_keys, merged, parse_assignments, parse_seeds, read_toml
@@ -114,8 +118,10 @@ def specs_from(options: Mapping[str, Any]) -> list[RunSpec]:
         settings = merged(settings, {"dataset": {"on_bad_image": options["on_bad_image"]}})
     given = {name: options[name] for name in _IN_CONFIG if options[name] is not None}
     chosen = {**config, **given}
+    if "dataset" not in chosen and "method" in chosen:
+        chosen["dataset"] = embedded_dataset(chosen["method"])
     for name in ("method", "dataset"):
-        if name not in chosen:
+        if not chosen.get(name):
             raise BenchError(f"--{name} is missing; `bench list {name}s` shows what there is.")
     seeds = parse_seeds(str(chosen.pop("seeds", 0)))
     first = resolve(RunRequest.checked({**chosen, "settings": settings}), seeds[0])
