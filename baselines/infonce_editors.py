@@ -289,7 +289,7 @@ class StyleGAN2FineTuned(FineTunedEditor):
 
     Config, base_class = StyleGAN2FineTunedConfig, StyleGAN2Base
     presets: ClassVar = _presets(
-        StyleGAN2Encoder, {"finetune_steps": 4}, {"finetune_steps": 280, "finetune_rate": 1e-3}
+        StyleGAN2Encoder, {"finetune_steps": 4}, {"finetune_steps": 200, "finetune_rate": 3e-4}
     )
 
 

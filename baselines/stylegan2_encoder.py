@@ -40,6 +40,7 @@ from baselines.stylegan2_encoder_losses import (
 
 _BETAS = (0.5, 0.99)
 _CODES = 1000  # random codes that the mean and the deviation of w are taken from
+_CODES_AT_ONCE = 64
 
 
 class StyleGAN2EncoderConfig(MethodConfig):
@@ -47,13 +48,18 @@ class StyleGAN2EncoderConfig(MethodConfig):
 
     Attributes:
         encoder: ``vgg16`` with ImageNet's weights, or ``narrow``: four blocks of two convolutions,
-            trained from the start.
+            trained from the start, whose dense layer sees a map of 4 x 4.
         encoder_width: Channels of the first block of ``narrow``; each block doubles them.
         inversion_steps: Steps on random images of the generator, whose codes are known.
+        inversion_batch: Images of such a step, over all processes.
         iterations: Steps on real images, each of them for both sides.
         batch_size: Images of a step, over all processes.
-        learning_rate: Of Adam with betas (0.5, 0.99).
+        learning_rate: The encoder's, of Adam with betas (0.5, 0.99).
+        vector_rate: The vectors' learning rate.
+        discriminator_rate: The discriminator's learning rate.
         inversion_rate: Learning rate of the steps on random images.
+        vector_samples: Training images whose codes are regressed on their attributes for the
+            vectors to start from, after the inversion; 0 lets them start from zero.
         adversarial_weight: Of the generator's side; equation 6 has no weights.
         classification_weight: Of the edited images' attributes.
         pixel_weight: Of the reconstruction's mean squared error.
@@ -71,10 +77,14 @@ class StyleGAN2EncoderConfig(MethodConfig):
     encoder: Literal["vgg16", "narrow"] = "vgg16"
     encoder_width: int = Field(16, ge=1)
     inversion_steps: int = Field(50_000, ge=0)
+    inversion_batch: int = Field(16, ge=1)
     iterations: int = Field(200_000, ge=1)
     batch_size: int = Field(16, ge=1)
     learning_rate: float = Field(1e-4, gt=0)
+    vector_rate: float = Field(1e-4, gt=0)
+    discriminator_rate: float = Field(1e-4, gt=0)
     inversion_rate: float = Field(1e-4, gt=0)
+    vector_samples: int = Field(0, ge=0)
     adversarial_weight: float = Field(1.0, ge=0)
     classification_weight: float = Field(1.0, ge=0)
     pixel_weight: float = Field(1.0, ge=0)
@@ -106,6 +116,8 @@ class StyleGAN2Encoder(Editor):
             "encoder": "narrow",
             "encoder_width": 4,
             "inversion_steps": 3,
+            "inversion_batch": 4,
+            "vector_samples": 8,
             "iterations": 4,
             "batch_size": 4,
             "feature_weight": 0.0,
@@ -115,11 +127,15 @@ class StyleGAN2Encoder(Editor):
         "small": {
             "encoder": "narrow",
             "encoder_width": 16,
-            "inversion_steps": 300,
-            "iterations": 750,
+            "inversion_steps": 80,
+            "inversion_batch": 64,
+            "vector_samples": 512,
+            "iterations": 450,
             "batch_size": 8,
-            "learning_rate": 1e-3,
-            "inversion_rate": 1e-3,
+            "learning_rate": 3e-4,
+            "vector_rate": 3e-3,
+            "discriminator_rate": 1e-3,
+            "inversion_rate": 3e-3,
             "adversarial_weight": 0.1,
             "pixel_weight": 20.0,
             "feature_weight": 0.0,
@@ -168,7 +184,7 @@ class InversionStage(Stage):
     def __init__(self, method: StyleGAN2Encoder, data: TrainingData) -> None:
         super().__init__()
         self.method, self.generator = method, data.generator
-        self.steps, self.count = method.config.inversion_steps, method.config.batch_size
+        self.steps, self.count = method.config.inversion_steps, method.config.inversion_batch
         self.optimizer = torch.optim.Adam(
             method.encoder.parameters(), method.config.inversion_rate, betas=_BETAS, fused=True
         )
@@ -199,15 +215,18 @@ class AdversarialStage(Stage):
         self.method, self.config, self.data = method, method.config, data
         self.steps, self.batch_size = self.config.iterations, self.config.batch_size
         self.features = feature_distance(self.config, data)
-        edited = [*method.encoder.parameters(), *method.vectors.parameters()]
+        vectors = {"params": method.vectors.parameters(), "lr": self.config.vector_rate}
+        judge = {"params": method.discriminator.parameters(), "lr": self.config.discriminator_rate}
         self.optimizers = {
-            "encoder": self._adam(edited),
-            "discriminator": self._adam(method.discriminator.parameters()),
+            "encoder": self._adam([{"params": method.encoder.parameters()}, vectors]),
+            "discriminator": self._adam([judge]),
         }
 
     def step(self, batch: Batch) -> Terms:
         assert batch.images is not None
         assert batch.attributes is not None
+        if batch.step == 0 and self.config.vector_samples:
+            self._regress_vectors()
         images = mirrored(batch, batch.images) if self.config.flip else batch.images
         source = batch.attributes
         target = source[batch.draws.uniform("permutation", len(source))[:, 0].argsort()]
@@ -243,8 +262,27 @@ class AdversarialStage(Stage):
         same = count > 1 and spread < 1e-4 and float(images.std(dim=0).mean()) > 0
         return f"different images get the same code (spread {spread:.1e})" if same else None
 
-    def _adam(self, parameters: Any) -> torch.optim.Adam:
-        return torch.optim.Adam(parameters, self.config.learning_rate, betas=_BETAS, fused=True)
+    def _regress_vectors(self) -> None:
+        """The vectors become the least squares fit of training images' codes to attributes."""
+        count = min(self.config.vector_samples, len(self.data.train))
+        chosen = torch.arange(count) * len(self.data.train) // count  # the same in each process
+        weight = self.method.vectors.weight
+        codes, labels = [], []
+        with torch.no_grad():
+            for indices in chosen.split(_CODES_AT_ONCE):
+                images, attributes = self.data.train.batch(indices)
+                codes.append(self.method.encoder(images.to(weight.device)).cpu())
+                labels.append(torch.cat([attributes, torch.ones(len(indices), 1)], dim=1))
+            inputs = torch.cat(labels).double()
+            # Solvable even with an attribute that all images have.
+            ridge = 1e-3 * torch.eye(inputs.shape[1], dtype=torch.float64)
+            fit = torch.linalg.solve(
+                inputs.T @ inputs + ridge, inputs.T @ torch.cat(codes).double()
+            )
+            weight.copy_(fit[:-1].T)
+
+    def _adam(self, groups: list[dict[str, Any]]) -> torch.optim.Adam:
+        return torch.optim.Adam(groups, self.config.learning_rate, betas=_BETAS, fused=True)
 
     def _minimize(self, name: str, losses: Terms) -> Terms:
         self.optimizers[name].zero_grad(set_to_none=True)
@@ -265,7 +303,7 @@ def new_encoder(config: StyleGAN2EncoderConfig, data: TrainingData) -> Encoder:
         codes = data.generator.mapping(z.to(device))[:, 0].cpu()
     if config.encoder == "narrow":
         blocks = tuple((config.encoder_width << i, 2) for i in range(4))
-        encoder = Encoder(blocks, codes)
+        encoder = Encoder(blocks, codes, grid=4)
     else:
         if data.extractor is None:
             raise ValueError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 VGG16_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # widths and convolutions
@@ -17,12 +18,13 @@ _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 class Encoder(nn.Module):
-    """VGG's convolutions, their mean over positions, and a dense layer to w.
+    """VGG's convolutions, their means over ``grid`` x ``grid`` fields, and a dense layer to w.
 
     Args:
         blocks: Width and number of convolutions of each block; blocks are apart by max-pooling.
         codes: (M, w_dim) codes of the generator; their mean and deviation are those of a new
             encoder's output.
+        grid: 1 for the mean over all positions; with more, the dense layer knows where things are.
     """
 
     mean: Tensor
@@ -30,13 +32,14 @@ class Encoder(nn.Module):
     _pixel_mean: Tensor
     _pixel_deviation: Tensor
 
-    def __init__(self, blocks: Sequence[tuple[int, int]], codes: Tensor) -> None:
+    def __init__(self, blocks: Sequence[tuple[int, int]], codes: Tensor, grid: int = 1) -> None:
         super().__init__()
+        self.grid = grid
         self.features = nn.Sequential(*_convolutions(blocks))
         for module in self.features:
             if isinstance(module, nn.Conv2d):  # torch's own start would lose a deep net's signal
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        self.head = nn.Linear(blocks[-1][0], codes.shape[1])
+        self.head = nn.Linear(blocks[-1][0] * grid**2, codes.shape[1])
         self.register_buffer("mean", codes.mean(dim=0))
         self.register_buffer("deviation", (codes - codes.mean(dim=0)).square().mean().sqrt())
         for name, values in (("mean", _IMAGENET_MEAN), ("deviation", _IMAGENET_DEVIATION)):
@@ -48,9 +51,8 @@ class Encoder(nn.Module):
         pixels = (
             images.expand(-1, 3, -1, -1) * 0.5 + 0.5 - self._pixel_mean
         ) / self._pixel_deviation
-        pooled = self.features(pixels.contiguous(memory_format=torch.channels_last)).mean(
-            dim=(2, 3)
-        )
+        maps = self.features(pixels.contiguous(memory_format=torch.channels_last))
+        pooled = F.adaptive_avg_pool2d(maps, self.grid).flatten(1)
         return self.mean + self.deviation * self.head(pooled)
 
 

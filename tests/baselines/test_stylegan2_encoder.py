@@ -108,14 +108,45 @@ def test_training_moves_all_but_the_generator_and_edits_are_deterministic(
 
 
 def test_the_encoder_learns_the_generators_codes(data: TrainingData) -> None:
-    method = make(data, inversion_steps=60, encoder_width=8, batch_size=16, inversion_rate=1e-2)
+    method = make(
+        data, inversion_steps=60, encoder_width=8, inversion_batch=16, inversion_rate=1e-2
+    )
     stage = next(method.stages(data))
     losses = [float(report["code"]) for report in batches(stage, data, 60)]
     assert sum(losses[-10:]) < 0.6 * sum(losses[:10])
 
 
+def test_the_vectors_start_at_the_regression_of_codes_on_attributes(data: TrainingData) -> None:
+    images, attributes = data.train.batch(torch.arange(64))
+    constant = torch.ones(64, 1)
+    started = {}
+    for samples in (0, 64):
+        method = make(data, vector_samples=samples, vector_rate=1e-9)
+        with torch.no_grad():
+            codes = method.encoder(images)
+        *_, stage = method.stages(data)
+        next(batches(stage, data, 1))
+        started[samples] = method.vectors.weight.detach()
+    inputs = torch.cat([attributes, constant], dim=1)
+    expected = torch.linalg.lstsq(inputs, codes).solution[:-1].T
+    assert started[0].abs().max() < 1e-6
+    assert expected.abs().max() > 1e-3
+    assert torch.allclose(started[64], expected, rtol=1e-2, atol=1e-4)
+
+
+def test_the_narrow_encoder_knows_where_things_are() -> None:
+    codes = torch.randn(8, 3)
+    images = torch.zeros(1, 3, 32, 32)
+    images[:, :, :8, :8] = 1
+    for grid in (1, 4):
+        encoder = Encoder([(4, 1), (4, 1)], codes, grid)
+        moved = encoder(images.roll((16, 16), dims=(2, 3)))
+        assert torch.allclose(moved, encoder(images), atol=0.05) == (grid == 1)
+
+
 def test_editing_learns_to_show_the_target(data: TrainingData) -> None:
-    method = make(data, iterations=40, batch_size=16, learning_rate=1e-2, classifier_images="real")
+    rates = dict.fromkeys(("learning_rate", "vector_rate", "discriminator_rate"), 1e-2)
+    method = make(data, iterations=40, batch_size=16, classifier_images="real", **rates)
     *_, stage = method.stages(data)
     reports = list(batches(stage, data, 40))
     for name in ("encoder/classification", "discriminator/classification"):
