@@ -116,7 +116,7 @@ class StarGAN(Editor):
         # it weighs more and the generator learns in every iteration. Processors handle 16 channels
         # at a time: a narrower generator would be no faster.
         "small": {
-            "iterations": 800,
+            "iterations": 600,
             "generator_width": 16,
             "residual_blocks": 2,
             "discriminator_width": 16,

@@ -84,7 +84,7 @@ class EditingOptions(TrackOptions):
     distribution_samples: int | None = Field(None, ge=2)
     inception_splits: PositiveInt = 10
     batch_size: PositiveInt = 64
-    pictures: PositiveInt = 8
+    pictures: PositiveInt = 6
     intensities: int = Field(5, ge=2)
     pairs: PositiveInt = 8
 
