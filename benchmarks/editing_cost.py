@@ -2,13 +2,13 @@
 
     python benchmarks/editing_cost.py
 
-One round of each method's alternation runs, for the large ones on tensors without values. Prints one
-JSON object; for each method:
+One round of each method's alternation runs, for the large ones on tensors without values. Prints
+one JSON object; for each method:
 
 - ``teraflops_per_image``: floating-point operations of the round over the images that it takes;
 - ``petaflops``: of the whole training;
-- ``gibibytes``: parameters with their gradients and Adam's two moments, plus what one step keeps for
-  its backward passes; libraries take some more;
+- ``gibibytes``: parameters with their gradients and Adam's two moments, plus what one step keeps
+  for its backward passes; libraries take some more;
 - ``hours_at_10_teraflops``: of the whole training at 10 TFLOP/s, about what a data-centre GPU
   reaches in float32 on such networks. An estimate, not a measurement.
 """
