@@ -231,6 +231,10 @@ class Stage(ABC):
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Take one step and return its losses by name (scalar tensors)."""
 
+    def wants_pairs(self, step: int) -> bool:
+        """Whether a step uses its pairs; those of other steps are not read."""
+        return self.pair_count > 0
+
     def collapsed(self) -> str | None:
         """Why training cannot recover (all samples equal, say), or None; asked at checkpoints."""
         return None

@@ -239,6 +239,9 @@ class FineTuningStage(Stage):
             for name, networks in (("generator", generator), ("discriminator", discriminator))
         }
 
+    def wants_pairs(self, step: int) -> bool:
+        return super().wants_pairs(step) and self.base.turns(step)[1]
+
     def step(self, batch: Batch) -> Terms:
         assert batch.images is not None
         assert batch.attributes is not None

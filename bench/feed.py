@@ -100,7 +100,8 @@ class Feed:
 
     def _read(self, step: int) -> _Read:
         share = Batch(step, Draws(self._seed, step, 0, 1), processes=self._processes).share
-        pairs = self._pairs(step, share(self._stage.pair_count)) if self._stage.pair_count else None
+        wanted = self._stage.wants_pairs(step)
+        pairs = self._pairs(step, share(self._stage.pair_count)) if wanted else None
         if not self._stage.batch_size:
             return _Read(pairs=pairs)
         count = share(self._stage.batch_size)

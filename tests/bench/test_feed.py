@@ -1,0 +1,98 @@
+"""Batches are read ahead, and are the same as if they were not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from baselines.base import Attributes, Batch, Stage, TrainingData
+from baselines.randomness import derive_seed
+from bench.data.pairs import AttributePairs
+from bench.errors import BenchError
+from bench.feed import Feed
+
+CPU = torch.device("cpu")
+
+
+class Codes:
+    """Images whose only pixel is their place; sixteen places for each of four attribute vectors."""
+
+    read: list[list[int]]
+
+    def __init__(self) -> None:
+        self.read = []
+
+    def __len__(self) -> int:
+        return 64
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        self.read.append(indices.tolist())
+        return indices[:, None, None, None].float(), (
+            indices[:, None] >> torch.arange(2) & 1
+        ).float()
+
+
+class Nothing(Stage):
+    name, steps = "nothing", 4
+
+    def __init__(self, batch_size: int, pair_count: int) -> None:
+        super().__init__()
+        self.batch_size, self.pair_count = batch_size, pair_count
+
+    def wants_pairs(self, step: int) -> bool:
+        return self.pair_count > 0 and step % 2 == 1
+
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        return {}
+
+
+def make_data(identities: bool = True) -> TrainingData:
+    codes, everything = Codes(), torch.arange(64)
+    labels = (everything[:, None] >> torch.arange(2) & 1).float()
+    pairs = AttributePairs(labels, everything // 8) if identities else None
+    return TrainingData(codes, Attributes(("a", "b")), 1, 1, pairs=pairs)
+
+
+def steps(data: TrainingData, wanted: range, rank: int = 0, processes: int = 1) -> list[Batch]:
+    with Feed(Nothing(8, 4), data, derive_seed(0, "stage"), rank, processes, CPU) as feed:
+        return [feed.batch(step) for step in wanted]
+
+
+def test_reading_ahead_changes_nothing() -> None:
+    whole, resumed = steps(make_data(), range(4)), steps(make_data(), range(2, 4))
+    for one, other in zip(whole[2:], resumed, strict=True):
+        assert torch.equal(one.images, other.images)
+        assert torch.equal(one.indices, one.images[:, 0, 0, 0].long())
+    assert torch.equal(whole[3].pairs.first, resumed[1].pairs.first)
+
+
+def test_pairs_are_read_for_the_steps_that_want_them() -> None:
+    data = make_data()
+    batches = steps(data, range(4))
+    assert [batch.pairs is not None for batch in batches] == [False, True, False, True]
+    pairs = batches[1].pairs
+    first, second = (images[:, 0, 0, 0].long() for images in (pairs.first, pairs.second))
+    assert torch.equal(first & 3, second & 3)
+    assert (first // 8 != second // 8).all()
+    assert torch.equal(pairs.attributes, (first[:, None] >> torch.arange(2) & 1).float())
+    assert len(data.train.read) == 4 + 2  # and none after the last step
+
+
+def test_processes_share_a_step() -> None:
+    whole = steps(make_data(), range(4))[1]
+    parts = [steps(make_data(), range(4), rank, 2)[1] for rank in range(2)]
+    assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
+    assert torch.equal(torch.cat([part.pairs.second for part in parts]), whole.pairs.second)
+
+
+def test_pairs_of_unknown_identities() -> None:
+    with pytest.raises(BenchError, match="which the dataset does not know"):
+        steps(make_data(identities=False), range(2))
+
+
+def test_a_stage_without_images_reads_none() -> None:
+    data = make_data()
+    with Feed(Nothing(0, 0), data, 0, 0, 1, CPU) as feed:
+        assert feed.batch(0).images is None
+    assert data.train.read == []
