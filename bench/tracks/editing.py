@@ -50,6 +50,7 @@ from bench.tracks.edits import (
     are_classes,
     combined_edits,
     edit,
+    evenly_spread,
     single_edits,
 )
 from bench.tracks.image_comparisons import Comparisons, lpips_if_present
@@ -163,12 +164,17 @@ class _Workbench:
             "size": self.dataset.dataset.size,
         }
 
-    def batches(self, count: int | None, task: str) -> Iterator[Tensor]:
-        """Places of the first ``count`` test images, batch by batch, with progress."""
-        total = min(count or len(self.dataset), len(self.dataset))
-        for places in torch.arange(total).split(self.options.batch_size):
-            yield places
-            self.context.report(task, int(places[-1]) + 1, total)
+    def places(self, count: int | None) -> Tensor:
+        """Places of ``count`` test images, the same for all methods; see ``evenly_spread``."""
+        return evenly_spread(count or len(self.dataset), len(self.dataset))
+
+    def batches(self, places: Tensor, task: str) -> Iterator[Tensor]:
+        """Places batch by batch, with progress."""
+        done = 0
+        for part in places.split(self.options.batch_size):
+            yield part
+            done += len(part)
+            self.context.report(task, done, len(places))
 
     def measurements(
         self, prefix: str, scores: Mapping[str, EditScore], suffix: str = ""
@@ -240,7 +246,7 @@ def _edit_singly(bench: _Workbench) -> tuple[_Labels, Comparisons]:
     """Every image edited once in each attribute, read by the judge and held against the truth."""
     labels = _Labels()
     truth = Comparisons(lpips_if_present(bench.context.device)[0])
-    batches = bench.batches(bench.options.samples, "editing attributes")
+    batches = bench.batches(bench.places(bench.options.samples), "editing attributes")
     for batch in single_edits(
         bench.method, bench.dataset, bench.attributes, batches, bench.context.device
     ):
@@ -255,15 +261,15 @@ def _edit_singly(bench: _Workbench) -> tuple[_Labels, Comparisons]:
 
 def _edit_combined(bench: _Workbench) -> tuple[_Labels, FeatureStatistics]:
     """Every image edited into the attributes of another one, read by judge and extractor."""
-    count = min(bench.options.distribution_samples or len(bench.dataset), len(bench.dataset))
+    places = bench.places(bench.options.distribution_samples)
     seed = derive_seed(bench.context.seed, "editing", "targets")
-    order = uniforms(seed, 0, count)[:, 0].argsort(stable=True)
-    targets = bench.dataset.labels(torch.arange(count))[order]
+    order = uniforms(seed, 0, len(places))[:, 0].argsort(stable=True)
+    targets = bench.dataset.labels(places)[order]
     labels = _Labels()
     batches = combined_edits(
         bench.method,
         bench.dataset,
-        bench.batches(count, "editing into other images' attributes"),
+        bench.batches(places, "editing into other images' attributes"),
         targets,
         bench.context.device,
     )
@@ -293,7 +299,7 @@ def _label_scores(bench: _Workbench, labels: _Labels, suffix: str = "") -> list[
 
 def _distribution_scores(bench: _Workbench, fake: FeatureStatistics) -> list[Measurement]:
     """Fréchet distance to real test images, and inception score, of the combined edits."""
-    chosen = bench.dataset.indices[: fake.count]
+    chosen = bench.dataset.indices[bench.places(fake.count)]
     total = len(chosen)
     done = 0
 
@@ -332,7 +338,8 @@ def _next_class(bench: _Workbench) -> list[Measurement]:
     if not are_classes(bench.attributes):
         return []
     hits, seen = [], []
-    for places in bench.batches(bench.options.samples, "editing into the next class"):
+    asked = bench.places(bench.options.samples)
+    for places in bench.batches(asked, "editing into the next class"):
         images, source = bench.dataset.batch(places)
         target = source.cpu().roll(1, dims=1)
         edited = edit(bench.method, images.to(bench.context.device), source, target)
@@ -347,7 +354,7 @@ def _next_class(bench: _Workbench) -> list[Measurement]:
 def _reconstruction(bench: _Workbench) -> list[Measurement]:
     """Edits that ask for nothing, and the images themselves."""
     comparisons = Comparisons(lpips_if_present(bench.context.device)[0])
-    for places in bench.batches(bench.options.samples, "reconstructing"):
+    for places in bench.batches(bench.places(bench.options.samples), "reconstructing"):
         images, source = bench.dataset.batch(places)
         images = images.to(bench.context.device)
         same = edit(bench.method, images, source, source)
@@ -378,7 +385,8 @@ def _protocol(bench: _Workbench, single: _Labels) -> dict[str, Any]:
 def _on_real(bench: _Workbench) -> dict[str, Any]:
     """What the predictor says of the test images as they are."""
     found, true = [], []
-    for places in bench.batches(bench.options.samples, "reading unedited images"):
+    asked = bench.places(bench.options.samples)
+    for places in bench.batches(asked, "reading unedited images"):
         images, labels = bench.dataset.batch(places)
         found.append(bench.judge(images.to(bench.context.device)))
         true.append(labels.cpu() > 0.5)

@@ -14,7 +14,7 @@ from baselines.randomness import derive_seed
 from bench.data.pairs import AttributePairs
 from bench.data.subset import Subset
 from bench.figures import save_heat_map, save_traversals
-from bench.tracks.edits import asked_for, edit
+from bench.tracks.edits import asked_for, edit, evenly_spread
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Subject:
 
     Attributes:
         method: An editor in evaluation mode.
-        dataset: The test images; the first ones are shown.
+        dataset: The test images, some of which are shown.
         attributes: Names and exclusive groups.
         device: Where the method is.
         pictures: How many images are shown.
@@ -47,7 +47,7 @@ class Subject:
 
     @property
     def places(self) -> Tensor:
-        return torch.arange(min(self.pictures, len(self.dataset)))
+        return evenly_spread(self.pictures, len(self.dataset))
 
     def edited(self, images: Tensor, source: Tensor, target: Tensor) -> Tensor:
         return edit(self.method, images.to(self.device), source, target).cpu()
