@@ -27,9 +27,10 @@ from torch import Tensor, nn
 from baselines.attgan_labels import Distribution, scaled, training_intensity
 from baselines.attgan_losses import Mode, Objective, discriminator_losses, generator_losses
 from baselines.base import Batch, Editor, Stage, TrainingData
+from baselines.collapse import same_picture
 from baselines.nets.attgan import Discriminators, Generator, NetworkConfig
 from baselines.nets.attgan_reference import load_network
-from baselines.randomness import Draws
+from baselines.randomness import Draws, mirrored
 
 
 class AttGANConfig(NetworkConfig):
@@ -207,10 +208,7 @@ class AdversarialStage(Stage):
     def step(self, batch: Batch) -> dict[str, Tensor]:
         assert batch.images is not None
         assert batch.attributes is not None
-        images = batch.images
-        if self.config.flip_images:
-            mirrored = batch.draws.uniform("flip", len(images))[:, :, None, None] < 0.5
-            images = torch.where(mirrored, images.flip(3), images)
+        images = mirrored(batch.images, batch.draws) if self.config.flip_images else batch.images
         return self.update(batch.step, images, batch.attributes, self._draw(batch.draws, images))
 
     def update(
@@ -243,18 +241,7 @@ class AdversarialStage(Stage):
         return {f"{name}/{term}": loss.detach() for term, loss in losses.items()}
 
     def collapsed(self) -> str | None:
-        """Different images become the same picture."""
-        indices = torch.arange(min(8, len(self.data.train)))
-        device = next(self.method.parameters()).device
-        images, labels = (some.to(device) for some in self.data.train.batch(indices))
-        training = self.method.training
-        with torch.no_grad():
-            edited = self.method.eval().edit(images, labels, labels)
-        self.method.train(training)
-        before, after = (some.std(dim=0).mean().item() for some in (images, edited))
-        if after > 1e-3 * before or before == 0:
-            return None
-        return f"different images become the same picture (spread {after:.1e} of {before:.1e})"
+        return same_picture(self.method, self.data.train)
 
     def _draw(self, draws: Draws, images: Tensor) -> StepDraws:
         rows = len(images)

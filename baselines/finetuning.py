@@ -22,8 +22,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from baselines.base import Batch, Editor, MethodConfig, Stage, TrainingData
+from baselines.collapse import same_picture
 from baselines.infonce import InfoNCE, InfoNCEConfig, Reduction
-from baselines.randomness import Draws
+from baselines.randomness import Draws, mirrored
 
 Terms = dict[str, Tensor]
 
@@ -245,10 +246,8 @@ class FineTuningStage(Stage):
     def step(self, batch: Batch) -> Terms:
         assert batch.images is not None
         assert batch.attributes is not None
-        images, source = batch.images, batch.attributes
-        if self.base.flip:
-            mirrored = batch.draws.uniform("flip", len(images))[:, :, None, None] < 0.5
-            images = torch.where(mirrored, images.flip(3), images)
+        images = mirrored(batch.images, batch.draws) if self.base.flip else batch.images
+        source = batch.attributes
         target = source[batch.draws.uniform("permutation", len(source))[:, 0].argsort()]
         discriminating, generating = self.base.turns(batch.step)
         restore = generating or self.base.judges_restored
@@ -262,18 +261,7 @@ class FineTuningStage(Stage):
         return report
 
     def collapsed(self) -> str | None:
-        """Different images become the same picture."""
-        indices = torch.arange(min(8, len(self.data.train)))
-        device = next(self.method.parameters()).device
-        images, labels = (some.to(device) for some in self.data.train.batch(indices))
-        training = self.method.training
-        with torch.no_grad():
-            edited = self.method.eval().edit(images, labels, labels)
-        self.method.train(training)
-        before, after = (some.std(dim=0).mean().item() for some in (images, edited))
-        if after > 1e-5 * before or before == 0:
-            return None
-        return f"different images become the same picture (spread {after:.1e} of {before:.1e})"
+        return same_picture(self.method, self.data.train, 1e-5)
 
     def _update_discriminator(
         self, batch: Batch, images: Tensor, source: Tensor, edits: Edits

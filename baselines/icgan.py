@@ -36,6 +36,7 @@ from baselines.icgan_config import IcGANConfig, build_networks
 from baselines.icgan_labels import KnownLabels, edited_labels, exclusive_groups, scaled_labels
 from baselines.icgan_reference import check_reference
 from baselines.nets.icgan import batch_statistics
+from baselines.randomness import mirrored
 
 
 class IcGAN(Editor):
@@ -210,10 +211,8 @@ class AdversarialStage(Stage):
         assert batch.attributes is not None
         assert batch.indices is not None
         method, count = self.method, len(batch.images)
-        images, labels, wrong_labels = batch.images, method.labels(batch.attributes), None
-        if self.flip:
-            mirrored = batch.draws.uniform("flip", count)[:, :, None, None] < 0.5
-            images = torch.where(mirrored, images.flip(3), images)
+        images = mirrored(batch.images, batch.draws) if self.flip else batch.images
+        labels, wrong_labels = method.labels(batch.attributes), None
         if self.config.wrong_weight:
             wrong_labels = self.known.others(batch.indices, batch.draws.uniform("wrong", count))
         fake_labels = labels

@@ -118,3 +118,9 @@ class Draws:
 
     def _rows(self, purpose: str, count: int) -> tuple[int, int, int]:
         return derive_seed(self._seed, purpose), self._position * count, count
+
+
+def mirrored(images: Tensor, draws: Draws) -> Tensor:
+    """Images (N, C, H, W), each mirrored with probability 1/2 by the draws named ``flip``."""
+    chosen = draws.uniform("flip", len(images))[:, :, None, None] < 0.5
+    return torch.where(chosen, images.flip(3), images)

@@ -17,7 +17,9 @@ from pydantic import Field
 from torch import Tensor
 
 from baselines.base import Attributes, Batch, Editor, MethodConfig, Stage, TrainingData
+from baselines.collapse import same_picture
 from baselines.nets.stargan import Discriminator, Generator, architecture, counted_as
+from baselines.randomness import mirrored
 from baselines.stargan_losses import (
     LabelType,
     Terms,
@@ -225,10 +227,8 @@ class AdversarialStage(Stage):
     def step(self, batch: Batch) -> Terms:
         assert batch.images is not None
         assert batch.attributes is not None
-        images, count = batch.images, len(batch.images)
-        if self.config.flip:
-            mirrored = batch.draws.uniform("flip", count)[:, :, None, None] < 0.5
-            images = torch.where(mirrored, images.flip(3), images)
+        count = len(batch.images)
+        images = mirrored(batch.images, batch.draws) if self.config.flip else batch.images
         order = batch.draws.uniform("permutation", count)[:, 0].argsort()
         share = batch.draws.uniform("alpha", count)[:, :, None, None]
         return self.iterate(batch.step, images, batch.attributes, batch.attributes[order], share)
@@ -287,17 +287,7 @@ class AdversarialStage(Stage):
                 group["lr"] = self._rates[name] * factor
 
     def collapsed(self) -> str | None:
-        """Different images become the same picture."""
-        images, attributes = self.data.train.batch(torch.arange(min(8, len(self.data.train))))
-        device = next(self.method.parameters()).device
-        training = self.method.training
-        with torch.no_grad():
-            edited = self.method.eval().generator(images.to(device), attributes.to(device))
-        self.method.train(training)
-        before, after = (float(some.std(dim=0).mean()) for some in (images, edited))
-        if after > 1e-3 * before or before == 0:
-            return None
-        return f"different images become the same picture (spread {after:.1e} of {before:.1e})"
+        return same_picture(self.method, self.data.train)
 
     def _minimize(self, terms: Terms, name: str) -> Terms:
         optimizer = self.optimizers[name]

@@ -1,0 +1,61 @@
+"""Editors that make one picture of everything, and those that do not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from baselines.base import Editor
+from baselines.collapse import same_picture
+
+
+class Shades:
+    """Flat images, each of its own shade."""
+
+    def __init__(self, count: int, step: float = 0.1) -> None:
+        self.count, self.step = count, step
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        return (indices * self.step)[:, None, None, None].expand(-1, 3, 4, 4), indices[
+            :, None
+        ] % 2.0
+
+
+class Fading(Editor):
+    def __init__(self, contrast: float) -> None:
+        nn.Module.__init__(self)
+        self.contrast = nn.Parameter(torch.tensor(contrast))
+
+    def edit(self, images: Tensor, source: Tensor, target: Tensor) -> Tensor:
+        assert not self.training
+        assert torch.equal(source, target)
+        return images * self.contrast
+
+
+@pytest.mark.parametrize(
+    ("contrast", "images", "same"),
+    [
+        (1.0, Shades(20), False),
+        (2e-3, Shades(20), False),
+        (5e-4, Shades(20), True),
+        (0.0, Shades(2), True),
+        (0.0, Shades(1), False),  # one image differs from none
+        (0.0, Shades(20, step=0.0), False),
+    ],
+)
+def test_only_different_images_can_become_the_same(
+    contrast: float, images: Shades, same: bool
+) -> None:
+    method = Fading(contrast)
+    reason = same_picture(method, images)
+    assert method.training
+    assert (reason is not None) == same
+    assert reason is None or "same picture" in reason
+
+
+def test_the_share_that_counts_as_the_same() -> None:
+    assert same_picture(Fading(5e-4), Shades(8), share=1e-5) is None
