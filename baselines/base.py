@@ -38,10 +38,12 @@ class Attributes:
     Attributes:
         names: One name for each column.
         exclusive: Groups of names of which at most one is set, such as hair colours.
+        classes: Whether they are classes: one group holds all names, and exactly one is set.
     """
 
     names: tuple[str, ...]
     exclusive: tuple[tuple[str, ...], ...] = ()
+    classes: bool = False
 
 
 class ImageSet(Protocol):

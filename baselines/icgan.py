@@ -145,7 +145,7 @@ class IcGAN(Editor):
         """Ey's numbers (N, A) as labels: the largest of classes, else all above the middle."""
         if not self.config.threshold:
             return encoded
-        if self.tensorflow and len(self.attributes.names) in map(len, self.exclusive):
+        if self.tensorflow and self.attributes.classes:
             return F.one_hot(encoded.argmax(dim=1), encoded.shape[1]).to(encoded.dtype)
         return scaled_labels((encoded > (1 + self.low) / 2).to(encoded.dtype), self.low)
 

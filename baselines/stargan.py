@@ -59,8 +59,7 @@ class StarGANConfig(MethodConfig):
         decay_iterations: The last iterations (at most all), in which the rates fall.
         decay_interval: See ``decay``.
         label_type: ``multi-label`` sums a binary cross entropy over the attributes (CelebA),
-            ``classes`` is a softmax (RaFD); None takes classes where one exclusive group covers
-            all attributes.
+            ``classes`` is a softmax (RaFD); None takes classes where the dataset has such.
         flip: Mirror each training image with probability 1/2.
         per_image_statistics: Edit with each image's own statistics, as released, or with the
             running ones of the training.
@@ -145,7 +144,9 @@ class StarGAN(Editor):
         super().__init__(config, data)
         _check_data(config, data)
         self.config = config
-        self.label_type = config.label_type or _label_type(data.attributes)
+        self.label_type: LabelType = config.label_type or (
+            "classes" if data.attributes.classes else "multi-label"
+        )
         count = len(data.attributes.names)
         self.generator = Generator(
             count,
@@ -340,11 +341,6 @@ def joint_condition(labels: Tensor, dataset: int, counts: Sequence[int]) -> Tens
     return torch.cat([*parts, mask], dim=1)
 
 
-def _label_type(attributes: Attributes) -> LabelType:
-    covered = any(set(group) == set(attributes.names) for group in attributes.exclusive)
-    return "classes" if covered and len(attributes.names) > 1 else "multi-label"
-
-
 def _check_data(config: StarGANConfig, data: TrainingData) -> None:
     if not data.attributes.names:
         raise ValueError("StarGAN edits attributes and the dataset has none: choose one with some")
@@ -358,8 +354,8 @@ def _check_data(config: StarGANConfig, data: TrainingData) -> None:
             f"discriminator_layers={config.discriminator_layers} halve {data.size} px to nothing: "
             f"choose at most {data.size.bit_length() - 1} by --set discriminator_layers=N"
         )
-    if config.label_type == "classes" and _label_type(data.attributes) != "classes":
+    if config.label_type == "classes" and not data.attributes.classes:
         raise ValueError(
-            "label_type=classes needs attributes of which exactly one is set (one exclusive group "
-            "of all): choose --set label_type=multi-label"
+            "label_type=classes needs a dataset of classes, of which each image has exactly one: "
+            "choose --set label_type=multi-label"
         )

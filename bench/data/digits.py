@@ -55,7 +55,7 @@ class ClassImages(Dataset, ABC):
         if size < 1:
             raise ValueError(f"The size of an image is at least 1 pixel, not {size}.")
         self.size, self._pixels, self._classes, self._peak = size, pixels, classes, peak
-        self.attributes = Attributes(self.classes, (self.classes,))
+        self.attributes = Attributes(self.classes, (self.classes,), classes=True)
 
     def __len__(self) -> int:
         return len(self._pixels)

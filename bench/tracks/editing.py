@@ -25,7 +25,7 @@ method alike; ``predictor_on_real`` in the protocol has its scores on the unedit
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -45,9 +45,8 @@ from bench.extractors.statistics_cache import cached_statistics
 from bench.tracks import Evaluation, EvaluationContext, Track, TrackOptions
 from bench.tracks.editing_figures import Subject, draw_figures
 from bench.tracks.edits import (
-    EditedBatch,
     Judge,
-    are_classes,
+    Judgements,
     combined_edits,
     edit,
     evenly_spread,
@@ -219,32 +218,9 @@ def _workbench(method: Method, context: EvaluationContext) -> _Workbench:
     return _Workbench(method, context.dataset, attributes, extractor, judge, options, context)
 
 
-@dataclass
-class _Labels:
-    """What was asked of each edit, and what the predictor found; bool (E, A) but for the last."""
-
-    predicted: list[Tensor] = field(default_factory=list)
-    target: list[Tensor] = field(default_factory=list)
-    source: list[Tensor] = field(default_factory=list)
-    attribute: list[Tensor] = field(default_factory=list)  # int64 (E,)
-    places: list[Tensor] = field(default_factory=list)  # int64 (E,)
-
-    def add(self, batch: EditedBatch, judge: Judge) -> None:
-        self.predicted.append(judge(batch.edited))
-        self.target.append(batch.target > 0.5)
-        self.source.append(batch.source > 0.5)
-        self.attribute.append(torch.full_like(batch.places, batch.attribute))
-        self.places.append(batch.places)
-
-    def arrays(self) -> list[NDArray[Any]]:
-        """Predicted, target, source, attribute and place of all edits."""
-        columns = (self.predicted, self.target, self.source, self.attribute, self.places)
-        return [torch.cat(column).numpy() for column in columns]
-
-
-def _edit_singly(bench: _Workbench) -> tuple[_Labels, Comparisons]:
+def _edit_singly(bench: _Workbench) -> tuple[Judgements, Comparisons]:
     """Every image edited once in each attribute, read by the judge and held against the truth."""
-    labels = _Labels()
+    labels = Judgements()
     truth = Comparisons(lpips_if_present(bench.context.device)[0])
     batches = bench.batches(bench.places(bench.options.samples), "editing attributes")
     for batch in single_edits(
@@ -259,13 +235,13 @@ def _edit_singly(bench: _Workbench) -> tuple[_Labels, Comparisons]:
     return labels, truth
 
 
-def _edit_combined(bench: _Workbench) -> tuple[_Labels, FeatureStatistics]:
+def _edit_combined(bench: _Workbench) -> tuple[Judgements, FeatureStatistics]:
     """Every image edited into the attributes of another one, read by judge and extractor."""
     places = bench.places(bench.options.distribution_samples)
     seed = derive_seed(bench.context.seed, "editing", "targets")
     order = uniforms(seed, 0, len(places))[:, 0].argsort(stable=True)
     targets = bench.dataset.labels(places)[order]
-    labels = _Labels()
+    labels = Judgements()
     batches = combined_edits(
         bench.method,
         bench.dataset,
@@ -283,7 +259,7 @@ def _edit_combined(bench: _Workbench) -> tuple[_Labels, FeatureStatistics]:
     return labels, statistics_of(watched(), bench.extractor, kept)
 
 
-def _label_scores(bench: _Workbench, labels: _Labels, suffix: str = "") -> list[Measurement]:
+def _label_scores(bench: _Workbench, labels: Judgements, suffix: str = "") -> list[Measurement]:
     predicted, target, source, attribute, places = labels.arrays()
     scores = classification_of_edits(predicted, target, places, bench.bootstrap)
     if suffix:
@@ -335,7 +311,7 @@ def _distribution_scores(bench: _Workbench, fake: FeatureStatistics) -> list[Mea
 
 def _next_class(bench: _Workbench) -> list[Measurement]:
     """How often an edit into the next class (the last one's next is the first) is recognised."""
-    if not are_classes(bench.attributes):
+    if not bench.attributes.classes:
         return []
     hits, seen = [], []
     asked = bench.places(bench.options.samples)
@@ -363,7 +339,7 @@ def _reconstruction(bench: _Workbench) -> list[Measurement]:
     return bench.measurements("reconstruction_", comparisons.means(bench.bootstrap))
 
 
-def _protocol(bench: _Workbench, single: _Labels) -> dict[str, Any]:
+def _protocol(bench: _Workbench, single: Judgements) -> dict[str, Any]:
     """The settings, and what was seen on the way."""
     predicted, target, source, attribute, _ = single.arrays()
     edits = multilabel_scores(target, predicted)

@@ -2,15 +2,17 @@
 
 An attribute is edited by inverting it, and one of an exclusive group (a hair colour) by switching
 it on and the rest of its group off; images that have it already are not asked for it, as in the
-released StarGAN. Where one group holds all attributes (digits), the labels are classes.
+released StarGAN. Of classes (digits), the judge finds the best one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from baselines.base import Attributes, Editor
@@ -63,7 +65,7 @@ class Judge:
             )
         self._predictor = predictor
         self._columns = [predictor.names.index(name) for name in attributes.names]
-        self._classes = are_classes(attributes)
+        self._classes = attributes.classes
 
     def __call__(self, images: Tensor) -> Tensor:
         """Attributes, bool (N, A) on the CPU, of images: scores above 0.5, or the best class."""
@@ -73,9 +75,28 @@ class Judge:
         return scores > 0.5
 
 
-def are_classes(attributes: Attributes) -> bool:
-    """Whether every image has exactly one of the attributes: one group holds them all."""
-    return any(set(group) == set(attributes.names) for group in attributes.exclusive)
+@dataclass
+class Judgements:
+    """What was asked of each edit, and what the judge found, batch by batch."""
+
+    predicted: list[Tensor] = field(default_factory=list)
+    target: list[Tensor] = field(default_factory=list)
+    source: list[Tensor] = field(default_factory=list)
+    attribute: list[Tensor] = field(default_factory=list)
+    places: list[Tensor] = field(default_factory=list)
+
+    def add(self, batch: EditedBatch, judge: Judge) -> None:
+        """Judge some edits."""
+        self.predicted.append(judge(batch.edited))
+        self.target.append(batch.target > 0.5)
+        self.source.append(batch.source > 0.5)
+        self.attribute.append(torch.full_like(batch.places, batch.attribute))
+        self.places.append(batch.places)
+
+    def arrays(self) -> list[NDArray[Any]]:
+        """Of all edits: predicted, target and source, bool (E, A); attribute and place, (E,)."""
+        columns = (self.predicted, self.target, self.source, self.attribute, self.places)
+        return [torch.cat(column).numpy() for column in columns]
 
 
 def evenly_spread(count: int, total: int) -> Tensor:

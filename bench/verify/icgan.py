@@ -192,7 +192,8 @@ def _method(
     names: list[str],
     exclusive: tuple[tuple[str, ...], ...] = (),
 ) -> IcGAN:
-    attributes = Attributes(tuple(names), exclusive)
+    classes = any(len(group) == len(names) for group in exclusive)
+    attributes = Attributes(tuple(names), exclusive, classes)
     no_images = None  # cases bring their own
     data = TrainingData(no_images, attributes, size, channels)  # type: ignore[arg-type]
     return IcGAN(IcGANConfig.model_validate(settings), data)

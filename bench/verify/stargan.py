@@ -182,10 +182,11 @@ def _stage(golden: Case) -> AdversarialStage:
     """A training stage of the case's settings and weights."""
     networks, given = golden.config["generator"], golden.config["discriminator"]
     names = tuple(f"attribute {i}" for i in range(networks["c_dim"]))
-    groups = (names,) if golden.config["label_type"] == "RaFD" else ()
+    classes = golden.config["label_type"] == "RaFD"
+    groups = (names,) if classes else ()
     data = TrainingData(
         train=None,  # type: ignore[arg-type]  # the case brings its batches
-        attributes=Attributes(names, groups),
+        attributes=Attributes(names, groups, classes),
         size=given["image_size"],
         channels=3,
     )

@@ -252,7 +252,7 @@ def test_statistics_decide_whether_an_edit_depends_on_its_neighbours() -> None:
 
 def test_classes_of_the_mnist_form_are_hardened_to_the_largest() -> None:
     encoded = torch.tensor([[0.4, 0.3, 0.1, 0.6], [0.7, 0.9, 0.8, 0.2]])
-    everything = Attributes(Discs.names, (Discs.names,))
+    everything = Attributes(Discs.names, (Discs.names,), classes=True)
     classes = TrainingData(Discs(), everything, 16, 3)
     hardened = make(classes, form="tensorflow").hardened(encoded)
     assert hardened.tolist() == [[0, 0, 0, 1], [0, 1, 0, 0]]

@@ -55,8 +55,11 @@ class Squares:
         return image, attributes
 
 
-def data(exclusive: tuple[tuple[str, ...], ...] = (("red", "green"),)) -> TrainingData:
-    return TrainingData(Squares(), Attributes(NAMES, exclusive), 16, 3)
+COLOURED = Attributes(NAMES, (("red", "green"),))
+
+
+def data(attributes: Attributes = COLOURED) -> TrainingData:
+    return TrainingData(Squares(), attributes, 16, 3)
 
 
 def make(**changes: Any) -> StarGAN:
@@ -227,18 +230,18 @@ def test_rates_without_a_decay_stay_and_short_trainings_decay_all_along() -> Non
 
 
 @pytest.mark.parametrize(
-    ("exclusive", "asked", "expected"),
+    ("attributes", "asked", "expected"),
     [
-        ((NAMES,), None, "classes"),
-        ((("red", "green"),), None, "multi-label"),
-        ((), None, "multi-label"),
-        ((NAMES,), "multi-label", "multi-label"),
+        (Attributes(NAMES, (NAMES,), classes=True), None, "classes"),
+        (Attributes(NAMES, (NAMES,)), None, "multi-label"),  # hair colours: some images have none
+        (Attributes(NAMES), None, "multi-label"),
+        (Attributes(NAMES, (NAMES,), classes=True), "multi-label", "multi-label"),
     ],
 )
-def test_labels_are_classes_where_one_group_covers_them(
-    exclusive: Any, asked: Any, expected: str
+def test_labels_are_classes_where_each_image_has_one(
+    attributes: Attributes, asked: Any, expected: str
 ) -> None:
-    method = StarGAN(StarGANConfig(**TINY, label_type=asked), data(exclusive))
+    method = StarGAN(StarGANConfig(**TINY, label_type=asked), data(attributes))
     assert method.label_type == expected
 
 

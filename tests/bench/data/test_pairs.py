@@ -47,5 +47,5 @@ def test_every_image_of_a_shared_vector_is_drawn_and_no_other() -> None:
 
 
 def test_too_few_attribute_vectors_are_refused() -> None:
-    with pytest.raises(ValueError, match="asks for 4 pairs .* has 3 vectors"):
+    with pytest.raises(ValueError, match=r"asks for 4 pairs .* has 3 vectors"):
         AttributePairs(*grid(3, 2, 1)).draw(0, 4)

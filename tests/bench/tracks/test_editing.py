@@ -154,7 +154,7 @@ def test_classes_are_asked_for_the_next_one(context: EvaluationContext) -> None:
         def labels(self, indices: Tensor) -> Tensor:
             return torch.nn.functional.one_hot(indices % 4, 4).float()
 
-    data = Subset(Classes(Attributes(NAMES, (NAMES,))), torch.arange(24))
+    data = Subset(Classes(Attributes(NAMES, (NAMES,), classes=True)), torch.arange(24))
     found = EditingTrack().evaluate(Painter(), replace(context, dataset=data))
     assert scores(found)["next_class_accuracy"] == 1.0
     assert found.protocol["edits"] == dict.fromkeys(NAMES, 18)
