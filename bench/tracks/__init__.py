@@ -126,6 +126,20 @@ class Track(ABC):
         """
         return cls.Options.model_validate({**cls.presets.get(preset, {}), **(overrides or {})})
 
+    def check(  # noqa: B027  # a track without demands keeps it
+        self, images: Subset, predictor: AttributePredictor | None, options: TrackOptions
+    ) -> None:
+        """Refuse what the protocol cannot be run on, before anything is trained.
+
+        Args:
+            images: The test part of the run's dataset.
+            predictor: The attribute predictor of the dataset, or None.
+            options: The track's.
+
+        Raises:
+            bench.errors.BenchError: They do not go together; the message says what to change.
+        """
+
     @abstractmethod
     def evaluate(self, method: Method, context: EvaluationContext) -> Evaluation:
         """Measure a method.

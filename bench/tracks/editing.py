@@ -42,7 +42,13 @@ from bench.extractors.base import Extractor
 from bench.extractors.features import FeatureStatistics, Kept, statistics_of
 from bench.extractors.names import metric_name
 from bench.extractors.statistics_cache import cached_statistics
-from bench.tracks import Evaluation, EvaluationContext, Track, TrackOptions
+from bench.tracks import (
+    AttributePredictor,
+    Evaluation,
+    EvaluationContext,
+    Track,
+    TrackOptions,
+)
 from bench.tracks.editing_figures import Subject, draw_figures
 from bench.tracks.edits import (
     Judge,
@@ -50,6 +56,7 @@ from bench.tracks.edits import (
     combined_edits,
     edit,
     evenly_spread,
+    require_editable,
     single_edits,
 )
 from bench.tracks.image_comparisons import Comparisons, lpips_if_present
@@ -108,6 +115,12 @@ class EditingTrack(Track):
         },
         "small": {"samples": 500, "distribution_samples": 2000},
     }
+
+    def check(
+        self, images: Subset, predictor: AttributePredictor | None, options: TrackOptions
+    ) -> None:
+        assert isinstance(options, EditingOptions)
+        require_editable(images, predictor, options.distribution_samples, options.inception_splits)
 
     @torch.no_grad()
     def evaluate(self, method: Method, context: EvaluationContext) -> Evaluation:
@@ -199,20 +212,13 @@ def _workbench(method: Method, context: EvaluationContext) -> _Workbench:
             f"{type(method).__name__} cannot run on the track editing: it has to be an Editor, "
             "with edit."
         )
-    attributes = context.dataset.dataset.attributes
-    if not attributes.names:
-        raise BenchError(
-            "The track editing needs attributes, and the dataset has none; take another --dataset."
-        )
     if context.extractor is None:
         raise BenchError("The track editing needs a feature extractor; name one by --extractor.")
-    if context.predictor is None:
-        raise BenchError(
-            "The track editing needs an attribute predictor of the dataset; make one with "
-            "bench train-predictor."
-        )
     options = EditingTrack.configure(context.preset, context.options)
+    EditingTrack().check(context.dataset, context.predictor, options)
     assert isinstance(options, EditingOptions)
+    assert context.predictor is not None
+    attributes = context.dataset.dataset.attributes
     judge = Judge(context.predictor, attributes)
     extractor = cast(Extractor, context.extractor)
     return _Workbench(method, context.dataset, attributes, extractor, judge, options, context)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from baselines.base import Attributes, Editor
 from bench.data.subset import Subset
-from bench.errors import BenchError, Diverged
+from bench.errors import BenchError, Diverged, counted
 from bench.tracks import AttributePredictor
 
 COMBINED = -1  # in place of the attribute's number, where an edit changes several
@@ -97,6 +97,46 @@ class Judgements:
         """Of all edits: predicted, target and source, bool (E, A); attribute and place, (E,)."""
         columns = (self.predicted, self.target, self.source, self.attribute, self.places)
         return [torch.cat(column).numpy() for column in columns]
+
+
+def require_editable(
+    images: Subset, predictor: AttributePredictor | None, samples: int | None, splits: int
+) -> None:
+    """Refuse what edits cannot be judged on.
+
+    Args:
+        images: The test images.
+        predictor: The judge's.
+        samples: How many images are asked for at most; None for all.
+        splits: In how many parts they are split for the inception score.
+
+    Raises:
+        BenchError: The attributes are not binary, the predictor does not know them, or there are
+            too few images.
+    """
+    dataset = images.dataset
+    if not dataset.attributes.names:
+        raise BenchError(
+            "The track editing needs attributes, and the dataset has none; take another --dataset."
+        )
+    if max(dataset.factor_sizes or (2,)) > 2:
+        raise BenchError(
+            f"The track editing needs binary attributes, and {dataset.name} has factors of many "
+            "values; take another --dataset."
+        )
+    if predictor is None:
+        raise BenchError(
+            "The track editing needs an attribute predictor of the dataset; make one with "
+            "bench train-predictor."
+        )
+    Judge(predictor, dataset.attributes)
+    count = min(samples or len(images), len(images))
+    if count < max(2, splits):
+        raise BenchError(
+            f"The track editing has {counted(count, 'test image')}, and takes at least 2, and one "
+            f"for each of track.inception_splits={splits}: raise --limit, take more data, or lower "
+            "the splits with --set."
+        )
 
 
 def evenly_spread(count: int, total: int) -> Tensor:
