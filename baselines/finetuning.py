@@ -151,7 +151,7 @@ class InfoNCEEditor(FineTunedEditor):
     """A base editor with an identity encoder, trained on with the contrastive losses as well.
 
     Raises:
-        ValueError: The data knows no identities, or too few attribute vectors for the pairs.
+        ValueError: The data knows no identities, or has too few attribute vectors for the pairs.
     """
 
     infonce: InfoNCE
@@ -168,6 +168,7 @@ class InfoNCEEditor(FineTunedEditor):
         self.infonce = InfoNCE(
             config, data.attributes, encoder, channels, self.base.classifier_reduction
         )
+        data.pairs.draw(0, config.pair_count)  # too few are refused now, not after the base's steps
         self.replaces_edits = config.infonce_mode == "latent"
 
     def edit(self, images: Tensor, source: Tensor, target: Tensor) -> Tensor:

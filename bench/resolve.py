@@ -114,6 +114,7 @@ def resolve(request: RunRequest, seed: int) -> RunSpec:
         seed=seed,
         config=configured(method, request.preset, settings, f"setting of {method_entry.name}"),
         track_options=_limited(
+            track,
             configured(
                 track, request.preset, track_settings, f"option of the track {method.track}"
             ),
@@ -182,11 +183,22 @@ def pop_table(settings: dict[str, Any], name: str) -> dict[str, Any]:
     return dict(table)
 
 
-def _limited(options: dict[str, Any], limit: int | None) -> dict[str, Any]:
-    """A track that counts its samples in an option ``samples`` takes at most ``limit``."""
-    if limit is not None and isinstance(options.get("samples"), int):
-        return {**options, "samples": min(options["samples"], limit)}
-    return options
+def _limited(track: type[Track], options: dict[str, Any], limit: int | None) -> dict[str, Any]:
+    """A track that counts its samples in an option ``samples`` takes at most ``limit``.
+
+    Raises:
+        BenchError: The track cannot do with so few.
+    """
+    if limit is None or not isinstance(options.get("samples"), int):
+        return options
+    limited = {**options, "samples": min(options["samples"], limit)}
+    try:
+        track.Options.model_validate(limited)
+    except ValidationError as error:
+        raise BenchError(
+            f"The track {track.name} needs more samples than --limit {limit} leaves; raise it."
+        ) from error
+    return limited
 
 
 def _weights(kind: str, asked: str | None, contents: dict[str, str]) -> str | None:

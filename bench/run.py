@@ -134,6 +134,8 @@ class _Walk:
         parts = load_parts(spec, self.state.device)
         track = load_track(spec.track)()
         _check_needs(spec, track)
+        options = track.configure(spec.preset, spec.track_options)
+        track.check(parts.images("test"), parts.predictor, options)
         extractor = parts.extractor(spec.extractor) if spec.extractor else None
         data = parts.training_data()
         self.method = build_method(spec, data, track)

@@ -120,7 +120,8 @@ def _reader_of(method: str) -> str:
     entry = lookup("methods", method)
     if not entry.checkpoint:
         raise BenchError(
-            f"{entry.name} reads no checkpoint of another program; leave --checkpoint out."
+            f"{entry.name} reads no checkpoint of another program; leave --checkpoint out, or name "
+            "another --method."
         )
     return entry.checkpoint
 
@@ -129,19 +130,19 @@ def _read_written(method: str, reader: str, path: Path) -> States:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[_HEADER])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError) as error:
+            written_by, networks = header["reader"], header["networks"]
+            states: dict[str, dict[str, Tensor]] = {network: {} for network in networks}
+            for key in file.keys():  # noqa: SIM118
+                network, _, name = key.partition("/")
+                states[network][name] = file.get_tensor(key)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise Refused(
             f"{path} holds no weights of a method ({type(error).__name__}): give a file that "
             "`bench convert --method` wrote."
         ) from error
-    if header["reader"] != reader:
+    if written_by != reader:
         raise Refused(
-            f"{path} holds weights that {header['reader']} has read, which are none of {method}: "
+            f"{path} holds weights that {written_by} has read, which are none of {method}: "
             "give its own checkpoint, or another --method."
         )
-    states: dict[str, dict[str, Tensor]] = {network: {} for network in header["networks"]}
-    for key, tensor in tensors.items():
-        network, _, name = key.partition("/")
-        states[network][name] = tensor
     return states

@@ -348,6 +348,10 @@ def test_bad_input_is_told_in_one_sentence(data: TrainingData) -> None:
     with pytest.raises(ValueError, match="knows no identities"):
         make(StarGANInfoNCE, replace(data, pairs=None))
     make(StarGANFineTuned, replace(data, pairs=None))
+    images, attributes = data.train.batch(torch.arange(200))
+    of_two_kinds = AttributePairs(attributes[:, :1].expand(-1, 3), torch.arange(len(images)))
+    with pytest.raises(ValueError, match=r"asks for 4 pairs .* has 2 vectors"):
+        make(StarGANInfoNCE, replace(data, pairs=of_two_kinds), pair_count=4)
 
 
 @pytest.mark.parametrize("name", [*COMPOSED, *VANILLA])

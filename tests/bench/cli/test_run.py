@@ -61,6 +61,19 @@ def test_wrong_input_exits_2(arguments: list[str], message: str, tmp_path: Path)
     assert not list(tmp_path.iterdir()) or "--on-bad-image" in arguments
 
 
+def test_what_a_track_cannot_evaluate_is_told_before_training(tmp_path: Path) -> None:
+    editing = ("run", "--method", "stargan", "--preset", "smoke", "--out", tmp_path)
+    for arguments, message in (
+        (("--dataset", "shapes3d"), "binary attributes, and shapes3d has factors of many values"),
+        (("--predictor", "digits"), "but not Black_Hair, Blond_Hair"),
+        (("--limit", "1"), "needs more samples than --limit 1 leaves"),
+        (("--limit", "3", "--set", "track.inception_splits=4"), "has 3 test images"),
+    ):
+        wrong = bench(*editing, *arguments)
+        assert (wrong.exit_code, message in wrong.stderr) == (2, True), wrong.stderr
+    assert not list(tmp_path.rglob("checkpoint"))
+
+
 def test_a_config_file_says_the_same_and_the_command_line_wins(tmp_path: Path) -> None:
     config = tmp_path / "run.toml"
     config.write_text(

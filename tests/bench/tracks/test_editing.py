@@ -194,6 +194,15 @@ def test_bad_methods_and_parts(context: EvaluationContext) -> None:
     bare = Subset(Stripes(Attributes(())), torch.arange(24))
     with pytest.raises(BenchError, match="has none; take another"):
         track.evaluate(Painter(), replace(context, dataset=bare))
+    with pytest.raises(BenchError, match="has 1 test image, and takes at least 2"):
+        track.evaluate(Painter(), replace(context, dataset=Subset(Stripes(), torch.arange(1))))
+    options = {**context.options, "inception_splits": 9}
+    with pytest.raises(BenchError, match=r"has 8 test images, .* track.inception_splits=9"):
+        track.evaluate(Painter(), replace(context, options=options))
+    factors = Stripes()
+    factors.factor_sizes = (2, 2, 2, 10)
+    with pytest.raises(BenchError, match="binary attributes, and stripes has factors of many"):
+        track.evaluate(Painter(), replace(context, dataset=Subset(factors, torch.arange(24))))
     with pytest.raises(BenchError, match="has to be an Editor"):
         track.evaluate(nn.Identity(), context)  # type: ignore[arg-type]
 
