@@ -14,7 +14,7 @@ from bench.extractors.lpips import Lpips, load_lpips
 from metrics.arrays import FloatArray
 from metrics.editing import Bootstrap, EditScore, mean_over_edits
 from metrics.hashes import hash_similarities, perceptual_hashes
-from metrics.perceptual import psnr, ssim, unchanged_region
+from metrics.perceptual import SSIM_WINDOW, psnr, ssim, unchanged_region
 from metrics.pixels import mean_absolute_errors
 
 _HASHES = ("dhash", "phash", "whash")
@@ -33,12 +33,13 @@ class Comparisons:
         self._places: dict[str, list[Tensor]] = defaultdict(list)
 
     def add_pictures(self, places: Tensor, images: Tensor, truth: Tensor) -> None:
-        """MAE, PSNR, SSIM and LPIPS of images (N, C, H, W) in [-1, 1], named by ``places`` (N,)."""
-        scores = {
-            "mae": mean_absolute_errors(images, truth),
-            "psnr": psnr(images, truth),
-            "ssim": ssim(images, truth),
-        }
+        """MAE, PSNR, SSIM and LPIPS of images (N, C, H, W) in [-1, 1], named by ``places`` (N,).
+
+        Images that are smaller than SSIM's window have none.
+        """
+        scores = {"mae": mean_absolute_errors(images, truth), "psnr": psnr(images, truth)}
+        if min(images.shape[-2:]) >= SSIM_WINDOW:
+            scores["ssim"] = ssim(images, truth)
         if self._lpips is not None:
             scores["lpips:alex"] = self._lpips(images, truth).double().cpu().numpy()
         self._add(places, scores)

@@ -127,26 +127,9 @@ def label_variations(golden: Case) -> dict[str, Tensor]:
 def mnist(golden: Case) -> dict[str, Tensor]:
     """The MNIST form: all four networks with batch statistics, losses, gradients and an edit."""
     config, y, z = golden.config, golden.inputs["y"], golden.inputs["z"]
-    size, _, channels = config["image"]
-    digits = [f"{digit}" for digit in range(config["y_dim"])]
-    widths = ("generator_width", "discriminator_width", "encoder_width")
-    method = _method(
-        {
-            "form": "tensorflow",
-            "z_dim": config["z_dim"],
-            "quarter_width": config["width2"],
-            "dense_width": config["fc"],
-            **dict.fromkeys(widths, config["width1"]),
-        },
-        size,
-        channels,
-        digits,
-        (tuple(digits),),
-    )
+    size = config["image"][0]
     quarter = (size // 4, size // 4, config["width2"])
-    with torch.no_grad():
-        for name, parameter in method.named_parameters():
-            parameter.copy_(_to_ours(name, golden.weights[_theirs(name)], quarter))
+    method = _mnist_method(golden, quarter)
     images = golden.inputs["images"].permute(0, 3, 1, 2)
     fakes = method.generator(z, y)
     logits, terms = method.discriminator_terms(images, y, None, fakes.detach(), y)
@@ -183,6 +166,26 @@ def _edited(method: IcGAN, images: Tensor, source: Tensor, target: Tensor) -> Te
     method.eval()
     with torch.no_grad():
         return method.inputs(method.edit(method.outputs(images), source, target))
+
+
+def _mnist_method(golden: Case, quarter: tuple[int, int, int]) -> IcGAN:
+    """The MNIST form with the weights of a case, whose maps have the shape ``quarter``."""
+    config = golden.config
+    size, _, channels = config["image"]
+    digits = [f"{digit}" for digit in range(config["y_dim"])]
+    widths = ("generator_width", "discriminator_width", "encoder_width")
+    settings = {
+        "form": "tensorflow",
+        "z_dim": config["z_dim"],
+        "quarter_width": config["width2"],
+        "dense_width": config["fc"],
+        **dict.fromkeys(widths, config["width1"]),
+    }
+    method = _method(settings, size, channels, digits, (tuple(digits),))
+    with torch.no_grad():
+        for name, parameter in method.named_parameters():
+            parameter.copy_(_to_ours(name, golden.weights[_theirs(name)], quarter))
+    return method
 
 
 def _method(
