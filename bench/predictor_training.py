@@ -49,7 +49,7 @@ class AttributeScore:
 
     Attributes:
         name: The attribute.
-        r2: Coefficient of determination; NaN if the attribute does not vary.
+        r2: Coefficient of determination; None if the attribute does not vary.
         mae: Mean absolute error, where the attribute spans [0, 1].
         accuracy: Share of the images whose score is nearest to the true level.
         balanced_accuracy: Of a binary attribute, the mean of the shares among images with it and
@@ -57,7 +57,7 @@ class AttributeScore:
     """
 
     name: str
-    r2: float
+    r2: float | None
     mae: float
     accuracy: float
     balanced_accuracy: float | None = None
@@ -172,17 +172,19 @@ def score_predictor(
     top = torch.tensor(predictor.levels, dtype=torch.float64) - 1
     hits = (predicted * top).round() == (truth * top).round()
     error = predicted - truth
-    r2 = 1 - error.square().mean(0) / truth.var(0, correction=0)
+    spread = truth.var(0, correction=0)
+    r2 = 1 - error.square().mean(0) / spread
     columns = (r2, error.abs().mean(0), hits.double().mean(0))
     rows = torch.stack(columns, dim=1).tolist()
+    varies = (spread > 0).tolist()
     balanced: list[float | None] = [None] * len(rows)
     if set(predictor.levels) == {2}:
         scores = multilabel_scores(truth > 0.5, predicted > 0.5)
         balanced = scores.balanced_accuracy_per_attribute.tolist()
     return [
-        AttributeScore(name, r_squared, distance, share, balanced_share)
-        for name, (r_squared, distance, share), balanced_share in zip(
-            predictor.names, rows, balanced, strict=True
+        AttributeScore(name, r_squared if known else None, distance, share, balanced_share)
+        for name, (r_squared, distance, share), known, balanced_share in zip(
+            predictor.names, rows, varies, balanced, strict=True
         )
     ]
 

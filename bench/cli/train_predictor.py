@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -99,10 +100,15 @@ def command(
         made = {"predictor": str(path), "sha256": predictor.sha256, **predictor.report}
         click.echo(json.dumps(made, indent=2))
         return
-    for score in predictor.report["scores"]:
-        click.echo(
-            f"{score['name']:<14} R2 {score['r2']:.4f}  MAE {score['mae']:.4f}  "
-            f"accuracy {score['accuracy']:.4f}"
-            + ("" if (b := score.get("balanced_accuracy")) is None else f"  balanced {b:.4f}")
-        )
+    scores = predictor.report["scores"]
+    widest = max(len(score["name"]) for score in scores)
+    for score in scores:
+        click.echo(f"{score['name']:<{widest}}  {_numbers(score)}")
     click.echo(f"{path} (sha256 {predictor.sha256})")
+
+
+def _numbers(score: Mapping[str, float | None]) -> str:
+    """The scores of one attribute that apply to it."""
+    titles = {"r2": "R2", "mae": "MAE", "accuracy": "accuracy", "balanced_accuracy": "balanced"}
+    values = ((title, score.get(key)) for key, title in titles.items())
+    return "  ".join(f"{title} {value:.4f}" for title, value in values if value is not None)

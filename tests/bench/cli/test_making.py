@@ -60,7 +60,7 @@ def test_train_predictor(handed: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "p.safetensors"
     done = bench("train-predictor", "--dataset", "shapes3d", "--steps", "7", "--out", out)
     assert done.exit_code == 0, done.stderr
-    assert "scale          R2 0.9900  MAE 0.0100  accuracy 0.9000" in done.stdout
+    assert "scale  R2 0.9900  MAE 0.0100  accuracy 0.9000" in done.stdout
     assert "sha256 ab12" in done.stdout
     assert handed["arguments"][1] == out
     assert (handed["steps"], handed["batch_size"]) == (7, 64)
