@@ -2,8 +2,8 @@
 
 Perarnau et al., "Invertible Conditional GANs for image editing" (NIPS 2016 workshop,
 arXiv 1611.06355), after the released Lua code (Guim3/IcGAN), form ``torch7``. Two more forms:
-``tensorflow``, the MNIST program of zhangqianhui/ICGan-tensorflow, and ``paper-002``, Sun et al.,
-"Image Editing with Invertible Conditional GANs" (2018), which adds a dense layer to the generator,
+``tensorflow``, the MNIST program of zhangqianhui/ICGan-tensorflow, and ``sun-li``, Sun and Li,
+"Image Editing with Invertible Conditional GANs" (Stanford University), which adds a dense layer to the generator,
 and filters and dropout to the discriminator; what its text leaves open (widths, dropout, training
 length) is as in the first form, or a guess: 0.5, and a discriminator twice as wide.
 

@@ -30,7 +30,7 @@ FORMS: dict[str, dict[str, Any]] = {
         "refresh_steps": 0,
         "statistics": "batch",
     },
-    "paper-002": {
+    "sun-li": {
         "discriminator_width": 128,
         "dropout": 0.5,
         "fake_weight": 1.0,
@@ -45,7 +45,7 @@ class IcGANConfig(MethodConfig):
     """Settings of IcGAN; the defaults are those of the form, here of ``torch7``.
 
     Attributes:
-        form: Whose networks and losses: ``torch7``, ``tensorflow`` or ``paper-002``. The form
+        form: Whose networks and losses: ``torch7``, ``tensorflow`` or ``sun-li``. The form
             changes the defaults of other settings, never what is given.
         z_dim: Width of the latents.
         generator_width: Channels of the generator at half of the images' size.
@@ -80,7 +80,7 @@ class IcGANConfig(MethodConfig):
         statistics: What batch norms use in an edit: ``running`` statistics or the ``batch``'s.
     """
 
-    form: Literal["torch7", "tensorflow", "paper-002"] = "torch7"
+    form: Literal["torch7", "tensorflow", "sun-li"] = "torch7"
     z_dim: int = Field(100, ge=1)
     generator_width: int = Field(64, ge=1)
     discriminator_width: int = Field(64, ge=1)
@@ -136,7 +136,7 @@ def _torch7_networks(config: IcGANConfig, data: TrainingData) -> tuple[nn.Module
     width, layers = config.encoder_width, config.encoder_layers
     return (
         torch7.Generator(
-            *image, config.z_dim, count, config.generator_width, config.form == "paper-002"
+            *image, config.z_dim, count, config.generator_width, config.form == "sun-li"
         ),
         torch7.Discriminator(*image, count, config.discriminator_width, config.dropout),
         torch7.Encoder(*image, config.z_dim, width, layers, config.z_encoder_dense),

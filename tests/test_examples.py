@@ -17,7 +17,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[1]
-GUIDES = ["README.md", "CONTRIBUTING.md", "docs/datasets.md", "docs/metrics.md"]
+GUIDES = ["README.md", "CONTRIBUTING.md", "docs/datasets.md", "docs/editing.md", "docs/metrics.md"]
 
 
 def code_block(guide: str, language: str = "python") -> str:

@@ -101,7 +101,7 @@ class Discriminator(nn.Module):
         channels: Colour channels C.
         attributes: Number of attributes A.
         width: Channels after the first convolution.
-        dropout: Probability of dropping an activation of a hidden layer (paper 002).
+        dropout: Probability of dropping an activation of a hidden layer (Sun and Li).
     """
 
     def __init__(

@@ -38,7 +38,7 @@ TINY: dict[str, Any] = {
     "y_encoder_steps": 2,
     "refresh_steps": 2,
 }
-FORMS = ("torch7", "tensorflow", "paper-002")
+FORMS = ("torch7", "tensorflow", "sun-li")
 
 
 class Discs:
@@ -203,9 +203,9 @@ def test_forms_bring_their_own_settings_and_yield_to_given_ones() -> None:
         IcGAN.configure(preset)
 
 
-def test_paper_002_has_five_transposed_convolutions_behind_its_dense_layer() -> None:
+def test_sun_and_li_has_five_transposed_convolutions_behind_its_dense_layer() -> None:
     data = TrainingData(Discs(4, 64), Attributes(Discs.names), 64, 3)
-    method = make(data, form="paper-002", dropout=0.5)
+    method = make(data, form="sun-li", dropout=0.5)
     assert isinstance(method.generator, torch.nn.Module)
     kinds = [type(layer).__name__ for layer in method.generator.modules()]
     assert (kinds.count("Linear"), kinds.count("ConvTranspose2d")) == (1, 5)
@@ -335,7 +335,7 @@ def test_a_generator_that_ignores_its_latents_has_collapsed(tmp_path: Path) -> N
     ("changes", "size", "message"),
     [
         ({}, 28, "a power of two from 8 on, not 28: set dataset.size=32"),
-        ({"form": "paper-002"}, 4, "a power of two from 8 on, not 4"),
+        ({"form": "sun-li"}, 4, "a power of two from 8 on, not 4"),
         ({"form": "tensorflow"}, 30, "a multiple of 4, not 30"),
     ],
 )
