@@ -49,7 +49,7 @@ class Plan:
         folder: Its directory.
         state: ``new``, ``continues`` from a checkpoint, or ``finished``: nothing is left to do.
         needs: What has to be there first.
-        obstacle: Why the dataset cannot be opened, or None.
+        obstacle: Why the run cannot start, as far as that is known, or None.
         track_needs: Which networks the track cannot do without.
         stages: Names and steps of the training stages; None if they cannot be known yet.
         seconds: How long it is expected to take, or None.
@@ -82,7 +82,10 @@ def plan(spec: RunSpec, root: Path) -> Plan:
     """
     run = RunDirectory(root, spec)
     needs = tuple(_needs(spec))
-    stages = _stages(spec) if all(need.present for need in needs) else None
+    if all(need.present for need in needs):
+        stages, obstacle = _stages(spec)
+    else:
+        stages, obstacle = None, _obstacle(spec)
     steps = None if stages is None else sum(steps for _, steps in stages)
     seconds, basis = _expectation(spec, steps, _results(root))
     if seconds is None:
@@ -93,7 +96,7 @@ def plan(spec: RunSpec, root: Path) -> Plan:
     elif (run.path / "checkpoint").exists():
         state = "continues"
     track = load_track(spec.track)
-    return Plan(spec, run.path, state, needs, _obstacle(spec), track.needs, stages, seconds, basis)
+    return Plan(spec, run.path, state, needs, obstacle, track.needs, stages, seconds, basis)
 
 
 def _needs(spec: RunSpec) -> Iterator[Need]:
@@ -114,6 +117,7 @@ def _need(entry: Download) -> Need:
 
 
 def _obstacle(spec: RunSpec) -> str | None:
+    """Why the dataset cannot be opened, or None."""
     try:
         open_dataset(spec.dataset, Path(spec.data) if spec.data else None, spec.dataset_options)
     except BenchError as error:
@@ -121,15 +125,20 @@ def _obstacle(spec: RunSpec) -> str | None:
     return None
 
 
-def _stages(spec: RunSpec) -> tuple[tuple[str, int], ...] | None:
-    """The training stages of a method that is built but not trained."""
+def _stages(spec: RunSpec) -> tuple[tuple[tuple[str, int], ...] | None, str | None]:
+    """The training stages of a method that is built but not trained, and why a run cannot start."""
+    track = load_track(spec.track)()
+    stages = None
     try:
         parts = load_parts(spec, torch.device("cpu"))
         data = parts.training_data()
-        method = build_method(spec, data, load_track(spec.track)())
-        return tuple((stage.name, stage.steps) for stage in method.stages(data))
-    except (BenchError, ValueError):
-        return None  # a run says what is wrong; a plan only does not know
+        method = build_method(spec, data, track)
+        stages = tuple((stage.name, stage.steps) for stage in method.stages(data))
+        options = track.configure(spec.preset, spec.track_options)
+        track.check(parts.images("test"), parts.predictor, options)
+    except (BenchError, ValueError) as error:
+        return stages, str(error)
+    return stages, None
 
 
 def _results(root: Path) -> list[Result]:

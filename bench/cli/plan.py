@@ -64,10 +64,10 @@ def _text(found: Plan) -> str:
         )
         lines.append(f"  {name:<11} {getattr(spec, name) or none}")
     if found.obstacle:
-        lines.append(f"  missing     {found.obstacle}")
+        lines.append(f"  obstacle    {found.obstacle}")
     lines += [f"  {_need(need)}" for need in found.needs]
     if found.stages is None:
-        lines.append("  training    unknown until everything is there")
+        lines.append("  training    unknown until everything is there and fits")
     else:
         parts = ", ".join(f"{name} {steps:,}" for name, steps in found.stages) or "no stage"
         lines.append(f"  training    {found.steps:,} steps ({parts})")

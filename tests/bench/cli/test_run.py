@@ -71,6 +71,9 @@ def test_what_a_track_cannot_evaluate_is_told_before_training(tmp_path: Path) ->
     ):
         wrong = bench(*editing, *arguments)
         assert (wrong.exit_code, message in wrong.stderr) == (2, True), wrong.stderr
+    (planned,) = json.loads(bench("plan", *editing[1:], "--dataset", "shapes3d", "--json").stdout)
+    assert "binary attributes" in planned["obstacle"]
+    assert planned["steps"] == 6
     assert not list(tmp_path.rglob("checkpoint"))
 
 
