@@ -1,11 +1,12 @@
 """IcGAN: a conditional GAN and two encoders that invert it; an edit is a change of encoded labels.
 
-Perarnau et al., "Invertible Conditional GANs for image editing" (NIPS 2016 workshop,
-arXiv 1611.06355), after the released Lua code (Guim3/IcGAN), form ``torch7``. Two more forms:
+Perarnau et al., "Invertible Conditional GANs for image editing" (NIPS 2016 workshop, arXiv
+1611.06355), after the released Lua code (Guim3/IcGAN), form ``torch7``. Two more forms:
 ``tensorflow``, the MNIST program of zhangqianhui/ICGan-tensorflow, and ``sun-li``, Sun and Li,
-"Image Editing with Invertible Conditional GANs" (CS230, Stanford, 2018), which adds a dense layer to
-the generator, and filters and dropout to the discriminator; what its text leaves open (widths,
-dropout, training length) is as in the first form, or a guess: 0.5, and a discriminator twice as wide.
+"Image Editing with Invertible Conditional GANs" (CS230, Stanford, 2018), which adds a dense layer
+to the generator, and filters and dropout to the discriminator; what its text leaves open (widths,
+dropout, training length) is as in the first form, or a guess: 0.5, and a discriminator twice as
+wide.
 
 The stages: the GAN; 100 passes in training mode that settle the generator's batch norms; Ez on
 generated images, whose latents are known; Ey on training images with their labels. Where this
