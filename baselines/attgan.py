@@ -145,10 +145,13 @@ class AttGAN(Editor):
         As in the release's test program, but for attributes that its conflict rule changes along
         with the one asked for: they stay at +-thres_int there, here they count as changed.
         """
-        config = self.config
-        intensity = torch.where(source == target, config.thres_int, config.test_int)
-        edited: Tensor = self.generator(images, scaled(target, intensity))
+        edited: Tensor = self.generator(images, self.intensities(source, target))
         return edited
+
+    def intensities(self, source: Tensor, target: Tensor) -> Tensor:
+        """What the decoder gets for an edit from ``source`` to ``target``, (N, A) each."""
+        intensity = torch.where(source == target, self.config.thres_int, self.config.test_int)
+        return scaled(target, intensity)
 
     def load_reference(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Take over the networks of a released checkpoint.

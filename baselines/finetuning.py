@@ -93,6 +93,10 @@ class Base(ABC):
     def decode(self, maps: Sequence[Tensor], attributes: Tensor) -> Tensor:
         """F: images of what ``encode`` gives, its last part replaced or not."""
 
+    def decode_edit(self, maps: Sequence[Tensor], source: Tensor, target: Tensor) -> Tensor:
+        """F as an edit uses it, where that differs from training."""
+        return self.decode(maps, target)
+
     @abstractmethod
     def identity_encoder(self) -> tuple[nn.Module, int]:
         """A new network from images to latents of w's shape, and the channels of w."""
@@ -174,9 +178,9 @@ class InfoNCEEditor(FineTunedEditor):
     def edit(self, images: Tensor, source: Tensor, target: Tensor) -> Tensor:
         if not self.replaces_edits:
             return super().edit(images, source, target)
-        maps = self.base.encode(images, source)
-        identity = self.infonce.identity_encoder(images)
-        return self._decode(maps, identity, target).clamp(-1, 1)
+        *maps, _ = self.base.encode(images, source)
+        latent = self.infonce.latent(self.infonce.identity_encoder(images), target)
+        return self.base.decode_edit([*maps, latent], source, target).clamp(-1, 1)
 
     def similarities(self, first: Tensor, second: Tensor, attributes: Tensor) -> Tensor:
         """The matrix M of section 3, for figures.

@@ -107,7 +107,7 @@ class StarGANBase(Base):
 
 
 class AttGANFineTunedConfig(FineTuningConfig, AttGANConfig):
-    """Settings of AttGAN and of its fine-tuning, whose targets are +-thres_int throughout."""
+    """Settings of AttGAN and of its fine-tuning, which trains with targets of +-thres_int."""
 
 
 class AttGANInfoNCEConfig(InfoNCEConfig, AttGANFineTunedConfig):
@@ -136,6 +136,10 @@ class AttGANBase(Base):
     def decode(self, maps: Sequence[Tensor], attributes: Tensor) -> Tensor:
         intensities = scaled(attributes, self.config.thres_int)
         return self.editor.generator.decode(maps, intensities).contiguous()
+
+    def decode_edit(self, maps: Sequence[Tensor], source: Tensor, target: Tensor) -> Tensor:
+        intensities = self.editor.intensities(source, target)
+        return self.editor.generator.decode(maps, intensities)
 
     def identity_encoder(self) -> tuple[nn.Module, int]:
         encoder = _LastMap(self.config, self.channels)

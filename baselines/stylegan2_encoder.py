@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from baselines.base import Batch, Editor, MethodConfig, Stage, TrainingData
 from baselines.nets.stargan import Discriminator
 from baselines.nets.vgg_encoder import VGG16_BLOCKS, Encoder
+from baselines.randomness import mirrored
 from baselines.stylegan2_encoder_losses import (
     Terms,
     discriminator_losses,
@@ -63,8 +64,8 @@ class StyleGAN2EncoderConfig(MethodConfig):
         adversarial_weight: Of the generator's side; equation 6 has no weights.
         classification_weight: Of the edited images' attributes.
         pixel_weight: Of the reconstruction's mean squared error.
-        feature_weight: Of the reconstruction's feature distance; 0 needs no extractor.
-        extractor: The feature network of that distance.
+        feature_weight: Of the reconstruction's feature distance.
+        extractor: The feature network of that distance; None where its weight is 0.
         classifier_images: What the class head learns from: ``reconstructed`` images as in
             equation 5, or ``real`` ones.
         r1_gamma: Weight of the R1 penalty.
@@ -89,7 +90,7 @@ class StyleGAN2EncoderConfig(MethodConfig):
     classification_weight: float = Field(1.0, ge=0)
     pixel_weight: float = Field(1.0, ge=0)
     feature_weight: float = Field(1.0, ge=0)
-    extractor: str = "vgg16"
+    extractor: str | None = "vgg16"
     classifier_images: Literal["reconstructed", "real"] = "reconstructed"
     r1_gamma: float = Field(1.0, ge=0)
     r1_interval: int = Field(16, ge=1)
@@ -121,6 +122,7 @@ class StyleGAN2Encoder(Editor):
             "iterations": 4,
             "batch_size": 4,
             "feature_weight": 0.0,
+            "extractor": None,
             "discriminator_width": 4,
             "discriminator_layers": 3,
         },
@@ -139,6 +141,7 @@ class StyleGAN2Encoder(Editor):
             "adversarial_weight": 0.1,
             "pixel_weight": 20.0,
             "feature_weight": 0.0,
+            "extractor": None,
             "classifier_images": "real",
             "discriminator_width": 16,
             "discriminator_layers": 4,
@@ -227,7 +230,7 @@ class AdversarialStage(Stage):
         assert batch.attributes is not None
         if batch.step == 0 and self.config.vector_samples:
             self._regress_vectors()
-        images = mirrored(batch, batch.images) if self.config.flip else batch.images
+        images = mirrored(batch.images, batch.draws) if self.config.flip else batch.images
         source = batch.attributes
         target = source[batch.draws.uniform("permutation", len(source))[:, 0].argsort()]
         method = self.method
@@ -313,12 +316,6 @@ def new_encoder(config: StyleGAN2EncoderConfig, data: TrainingData) -> Encoder:
         encoder = Encoder(VGG16_BLOCKS, codes)
         encoder.features.load_state_dict(data.extractor("vgg16").features.state_dict())
     return encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def mirrored(batch: Batch, images: Tensor) -> Tensor:
-    """Images (N, C, H, W), each mirrored with probability 1/2."""
-    chosen = batch.draws.uniform("flip", len(images))[:, :, None, None] < 0.5
-    return torch.where(chosen, images.flip(3), images)
 
 
 def _frozen_synthesis(data: TrainingData) -> Callable[[Tensor], Tensor]:

@@ -114,10 +114,10 @@ def feature_distance(
     """
     if not config.feature_weight:
         return None
-    if data.extractor is None:
+    if data.extractor is None or config.extractor is None:
         raise ValueError(
-            "stylegan2-encoder compares features, and the run has no extractor: add --set "
-            "feature_weight=0."
+            "stylegan2-encoder compares features, and the run has no extractor for it: name one by "
+            "--set extractor=vgg16, or add --set feature_weight=0."
         )
     extractor = data.extractor(config.extractor)
 

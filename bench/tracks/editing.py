@@ -1,9 +1,10 @@
 """Track ``editing``: do edits change the attributes asked for, and nothing else?
 
-Every test image is edited once in each attribute (``bench.tracks.edits``), the protocol of AttGAN
-(He et al., TIP 2019) and STGAN (Liu et al., CVPR 2019), and once into the attributes of another
-test image, as in training. An attribute predictor that no method has seen reads the attributes of
-the edited images:
+Every test image is edited once in each attribute, as AttGAN (He et al., TIP 2019) and STGAN (Liu et
+al., CVPR 2019) do, though by the rule of ``bench.tracks.edits``: theirs switches a present hair
+colour off, which asks for no colour, and clears bangs for a bald head. It is also edited once into
+the attributes of another test image, as in training. An attribute predictor that no method has seen
+reads the attributes of the edited images:
 
 - ``accuracy`` is the share of single edits after which all attributes are as asked for, and
   ``f1_macro`` the F1 score with its mean over attributes: the readings that fit Table 1 of
@@ -352,7 +353,7 @@ def _protocol(bench: _Workbench, single: Judgements) -> dict[str, Any]:
     success = editing_accuracy(predicted, source, attribute)
     names = bench.attributes.names
     return {
-        "options": bench.options.model_dump(exclude={"batch_size"}),
+        "options": bench.options.model_dump(),
         "attributes": list(names),
         "edits": {name: int((attribute == i).sum()) for i, name in enumerate(names)},
         "editing_accuracy": {names[i]: rate for i, rate in success.by_attribute.items()},
