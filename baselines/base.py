@@ -215,6 +215,7 @@ class Stage(ABC):
         name: Short, unique within the method; part of the seed of the stage's draws.
         steps: How many steps the stage takes.
         batch_size: How many training images a step gets, over all processes; 0 for none.
+        images: The first so many training images are the ones that steps get; None for all.
         pair_count: How many pairs (``TrainingData.pairs``) a step gets, over all processes.
         optimizers: By name; saved and restored by the trainer.
         averages: Moving averages that the trainer updates after each step.
@@ -223,6 +224,7 @@ class Stage(ABC):
     name: str
     steps: int
     batch_size: int = 0
+    images: int | None = None
     pair_count: int = 0
 
     def __init__(self) -> None:

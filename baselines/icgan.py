@@ -306,9 +306,8 @@ class LabelEncoderStage(Stage):
     def __init__(self, method: IcGAN, data: TrainingData) -> None:
         super().__init__()
         config = method.config
-        self.method, self.data = method, data
+        self.method, self.batch_size = method, config.batch_size
         self.images = max(1, int(config.encoder_share * len(data.train)))
-        self.batch_size = config.batch_size if config.encoder_share == 1 else 0
         self.steps = _steps(config.y_encoder_steps, config.encoder_epochs, self.images, config)
         self.optimizer = _adam(
             method.y_encoder.parameters(), config.y_encoder_rate, config.encoder_beta1
@@ -316,14 +315,10 @@ class LabelEncoderStage(Stage):
         self.optimizers = {"y encoder": self.optimizer}
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
-        images, attributes = batch.images, batch.attributes
-        if images is None or attributes is None:
-            count = batch.share(self.method.config.batch_size)
-            indices = batch.draws.integer("images", count, self.images)
-            images, attributes = self.data.train.batch(indices.cpu())
-            images, attributes = images.to(indices.device), attributes.to(indices.device)
-        encoded = self.method.y_encoder(self.method.inputs(images))
-        loss = F.mse_loss(encoded, self.method.labels(attributes))
+        assert batch.images is not None
+        assert batch.attributes is not None
+        encoded = self.method.y_encoder(self.method.inputs(batch.images))
+        loss = F.mse_loss(encoded, self.method.labels(batch.attributes))
         return {"y": _minimize(loss, self.optimizer)}
 
 

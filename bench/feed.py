@@ -106,7 +106,7 @@ class Feed:
             return _Read(pairs=pairs)
         count = share(self._stage.batch_size)
         start = (step * self._processes + self._rank) * count
-        indices = data_order(self._seed, start, count, len(self._data.train))
+        indices = data_order(self._seed, start, count, self._stage.images or len(self._data.train))
         return _Read(*self._data.train.batch(indices), indices, pairs)
 
     def _pairs(self, step: int, count: int) -> Pairs:

@@ -175,21 +175,10 @@ def test_lengths_follow_epochs_where_no_steps_are_given() -> None:
     assert labels.steps == int(15 * 63 / 16)
 
 
-def test_the_label_encoder_sees_its_share_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_label_encoder_sees_its_share_only() -> None:
     data = discs()
-    stage = LabelEncoderStage(make(data, encoder_share=0.25), data)
-    seen: list[Tensor] = []
-    real = Discs.batch
-
-    def batch(self: Discs, indices: Tensor) -> tuple[Tensor, Tensor]:
-        seen.append(indices)
-        return real(self, indices)
-
-    monkeypatch.setattr(Discs, "batch", batch)
-    for step in range(5):
-        stage.step(Batch(step, Draws(4, step, 0, 1)))
-    assert torch.cat(seen).max() < 24
-    assert LabelEncoderStage(make(data, encoder_share=1.0), data).batch_size == 16
+    assert LabelEncoderStage(make(data, encoder_share=0.25), data).images == 24
+    assert LabelEncoderStage(make(data, encoder_share=1.0), data).images == len(data.train)
 
 
 def test_forms_bring_their_own_settings_and_yield_to_given_ones() -> None:

@@ -91,6 +91,14 @@ def test_pairs_of_unknown_identities() -> None:
         steps(make_data(identities=False), range(2))
 
 
+def test_a_stage_may_take_the_first_images_only() -> None:
+    data, stage = make_data(), Nothing(8, 0)
+    stage.images = 16
+    with Feed(stage, data, 0, 0, 1, CPU) as feed:
+        seen = [feed.batch(step).indices.tolist() for step in range(4)]
+    assert sorted(seen[0] + seen[1]) == sorted(seen[2] + seen[3]) == list(range(16))
+
+
 def test_a_stage_without_images_reads_none() -> None:
     data = make_data()
     with Feed(Nothing(0, 0), data, 0, 0, 1, CPU) as feed:
