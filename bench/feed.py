@@ -43,6 +43,9 @@ class Feed:
 
     Attributes:
         waited: Seconds that steps have waited for their images.
+
+    Raises:
+        BenchError: A step's images or pairs cannot be split evenly over the processes.
     """
 
     def __init__(
@@ -54,6 +57,8 @@ class Feed:
         processes: int,
         device: torch.device,
     ) -> None:
+        for count in (stage.batch_size, stage.pair_count):
+            _require_even_shares(count, processes)
         self._stage, self._data, self._seed = stage, data, seed
         self._rank, self._processes, self._device = rank, processes, device
         self._reader = reading_thread("feed")
@@ -127,3 +132,10 @@ class Feed:
 
     def _moved(self, tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor.to(self._device, non_blocking=True)
+
+
+def _require_even_shares(count: int, processes: int) -> None:
+    try:
+        Batch(0, Draws(0, 0, 0, processes), processes=processes).share(count)
+    except ValueError as error:
+        raise BenchError(f"{error}.") from error

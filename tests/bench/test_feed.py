@@ -86,6 +86,11 @@ def test_processes_share_a_step() -> None:
     assert torch.equal(torch.cat([part.pairs.second for part in parts]), whole.pairs.second)
 
 
+def test_shares_of_different_size_are_refused() -> None:
+    with pytest.raises(BenchError, match="a batch of 8 cannot be split over 3 processes"):
+        steps(make_data(), range(1), 0, 3)
+
+
 def test_pairs_of_unknown_identities() -> None:
     with pytest.raises(BenchError, match="which the dataset does not know"):
         steps(make_data(identities=False), range(2))
