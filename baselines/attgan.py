@@ -97,7 +97,7 @@ class AttGAN(Editor):
         # The rate falls to a tenth after half of the steps. So short a training does not carry
         # beyond the intensities that it has seen: edits at +-1 would disturb the rest of the image.
         "small": {
-            "iterations": 1500,
+            "iterations": 1200,
             "batch_size": 16,
             "learning_rate": 2e-3,
             "discriminator_steps": 1,

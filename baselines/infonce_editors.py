@@ -261,7 +261,7 @@ class StarGANFineTuned(FineTunedEditor):
 
     Config, base_class = StarGANFineTunedConfig, StarGANBase
     presets: ClassVar = _presets(
-        StarGAN, {"finetune_steps": 6}, {"finetune_steps": 200, "finetune_rate": 1e-3}
+        StarGAN, {"finetune_steps": 6}, {"finetune_steps": 120, "finetune_rate": 1e-3}
     )
 
 
@@ -283,7 +283,7 @@ class AttGANFineTuned(FineTunedEditor):
 
     Config, base_class = AttGANFineTunedConfig, AttGANBase
     presets: ClassVar = _presets(
-        AttGAN, {"finetune_steps": 12}, {"finetune_steps": 500, "finetune_rate": 1e-3}
+        AttGAN, {"finetune_steps": 12}, {"finetune_steps": 400, "finetune_rate": 1e-3}
     )
 
 
@@ -299,7 +299,7 @@ class StyleGAN2FineTuned(FineTunedEditor):
 
     Config, base_class = StyleGAN2FineTunedConfig, StyleGAN2Base
     presets: ClassVar = _presets(
-        StyleGAN2Encoder, {"finetune_steps": 4}, {"finetune_steps": 200, "finetune_rate": 3e-4}
+        StyleGAN2Encoder, {"finetune_steps": 4}, {"finetune_steps": 80, "finetune_rate": 3e-4}
     )
 
 

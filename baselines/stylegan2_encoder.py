@@ -132,7 +132,7 @@ class StyleGAN2Encoder(Editor):
             "inversion_steps": 80,
             "inversion_batch": 64,
             "vector_samples": 512,
-            "iterations": 450,
+            "iterations": 300,
             "batch_size": 8,
             "learning_rate": 3e-4,
             "vector_rate": 3e-3,
