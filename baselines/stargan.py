@@ -117,7 +117,7 @@ class StarGAN(Editor):
         # it weighs more and the generator learns in every iteration. Processors handle 16 channels
         # at a time: a narrower generator would be no faster.
         "small": {
-            "iterations": 420,
+            "iterations": 470,
             "generator_width": 16,
             "residual_blocks": 2,
             "discriminator_width": 16,
@@ -127,7 +127,7 @@ class StarGAN(Editor):
             "generator_rate": 3e-3,
             "discriminator_rate": 3e-3,
             "decay": "published",
-            "decay_iterations": 280,
+            "decay_iterations": 310,
         },
         "smoke": {
             "iterations": 6,
