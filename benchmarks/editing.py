@@ -209,7 +209,9 @@ def waiting_share(iterations: int, device: str) -> float:
 
 @click.command()
 @click.option("--rounds", default=3, show_default=True, help="Rounds on each side.")
-@click.option("--batch", default=2, show_default=True, help="Images of a step.")
+@click.option(
+    "--batch", type=click.IntRange(min=2), default=2, show_default=True, help="Images of a step."
+)
 @click.option("--iterations", default=100, show_default=True, help="Of the training that waits.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 def main(rounds: int, batch: int, iterations: int, device: str) -> None:
