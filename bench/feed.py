@@ -57,8 +57,11 @@ class Feed:
         processes: int,
         device: torch.device,
     ) -> None:
-        for count in (stage.batch_size, stage.pair_count):
-            _require_even_shares(count, processes)
+        share = Batch(0, Draws(seed, 0, rank, processes), processes=processes).share
+        try:
+            self._image_count, self._pair_count = share(stage.batch_size), share(stage.pair_count)
+        except ValueError as error:
+            raise BenchError(f"{error}.") from error
         self._stage, self._data, self._seed = stage, data, seed
         self._rank, self._processes, self._device = rank, processes, device
         self._reader = reading_thread("feed")
@@ -104,17 +107,15 @@ class Feed:
         return self._reader.submit(self._read, step)
 
     def _read(self, step: int) -> _Read:
-        share = Batch(step, Draws(self._seed, step, 0, 1), processes=self._processes).share
-        wanted = self._stage.wants_pairs(step)
-        pairs = self._pairs(step, share(self._stage.pair_count)) if wanted else None
-        if not self._stage.batch_size:
+        pairs = self._pairs(step) if self._stage.wants_pairs(step) else None
+        count = self._image_count
+        if not count:
             return _Read(pairs=pairs)
-        count = share(self._stage.batch_size)
         start = (step * self._processes + self._rank) * count
         indices = data_order(self._seed, start, count, self._stage.images or len(self._data.train))
         return _Read(*self._data.train.batch(indices), indices, pairs)
 
-    def _pairs(self, step: int, count: int) -> Pairs:
+    def _pairs(self, step: int) -> Pairs:
         """This process's part of the pairs, whose attribute vectors differ over all processes."""
         if self._data.pairs is None:
             raise BenchError(
@@ -124,18 +125,11 @@ class Feed:
         drawn = self._data.pairs.draw(
             derive_seed(self._seed, "pairs", step), self._stage.pair_count
         )
+        count = self._pair_count
         places = drawn[self._rank * count : (self._rank + 1) * count]
-        images, attributes = self._data.train.batch(
-            places.T.reshape(-1)
-        )  # all firsts, then seconds
+        firsts_then_seconds = places.T.reshape(-1)
+        images, attributes = self._data.train.batch(firsts_then_seconds)
         return Pairs(images[:count], images[count:], attributes[:count])
 
     def _moved(self, tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor.to(self._device, non_blocking=True)
-
-
-def _require_even_shares(count: int, processes: int) -> None:
-    try:
-        Batch(0, Draws(0, 0, 0, processes), processes=processes).share(count)
-    except ValueError as error:
-        raise BenchError(f"{error}.") from error

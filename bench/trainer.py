@@ -170,16 +170,20 @@ class _Loop:
         return Feed(
             stage,
             self.data,
-            derive_seed(self.seed, "stage", stage.name),
+            self._stage_seed(stage),
             accelerator.process_index,
             accelerator.num_processes,
             accelerator.device,
         )
 
+    def _stage_seed(self, stage: Stage) -> int:
+        return derive_seed(self.seed, "stage", stage.name)
+
     def _step(self, stage: Stage, step: int, feed: Feed) -> dict[str, Tensor]:
         batch = feed.batch(step)
-        stage_seed = derive_seed(self.seed, "stage", stage.name)
-        torch.manual_seed(derive_seed(stage_seed, step, self.accelerator.process_index))
+        torch.manual_seed(
+            derive_seed(self._stage_seed(stage), step, self.accelerator.process_index)
+        )
         with self.accelerator.autocast():
             losses = stage.step(batch)
         for average in stage.averages:
