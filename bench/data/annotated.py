@@ -6,7 +6,7 @@ import hashlib
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -85,6 +85,11 @@ class AnnotatedImages(Dataset):
     """
 
     needs_path: ClassVar[bool] = True
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "smoke": {"size": 32},
+        "small": {"size": 32},
+    }
+    everything: ClassVar[Mapping[str, Any]] = {"attributes": "all"}
 
     def __init__(
         self,

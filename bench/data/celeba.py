@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,11 +86,6 @@ class CelebA(AnnotatedImages):
     """
 
     name = "celeba"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "smoke": {"size": 32},
-        "small": {"size": 32},
-    }
-    everything: ClassVar[Mapping[str, Any]] = {"attributes": "all"}
 
     def __init__(
         self,

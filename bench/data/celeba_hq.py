@@ -10,9 +10,9 @@ out) and 1,500 test images, in the order of their numbers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -58,11 +58,6 @@ class CelebAHQ(AnnotatedImages):
     """
 
     name = "celeba-hq"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "smoke": {"size": 32},
-        "small": {"size": 32},
-    }
-    everything: ClassVar[Mapping[str, Any]] = {"attributes": "all"}
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from torch import Tensor
 from baselines.base import Attributes
 from bench.data.base import Dataset
 from bench.data.check import DECODING_ERRORS, FolderReport, check_folder, explain
-from bench.errors import BenchError
+from bench.errors import BenchError, listed
 
 _NAMED = 5  # so many bad files are named in a message
 _SAMPLE = 1 << 12  # bytes from either end of a file that enter the fingerprint
@@ -100,19 +100,18 @@ class ImageFolder(Dataset):
 
     def _refuse_or_warn(self, on_bad_image: str) -> None:
         folder, bad = self.report.folder, self.report.bad
-        named = ", ".join(str(one) for one in bad[:_NAMED])
-        more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+        named = listed(bad)
         if bad and on_bad_image == "fail":
             raise BenchError(
-                f"{len(bad)} of the images in {folder} cannot be used: {named}{more}; mend or "
+                f"{len(bad)} of the images in {folder} cannot be used: {named}; mend or "
                 f"remove them (`bench data check {folder}` shows all), or use --on-bad-image skip."
             )
         if not self.report.pictures:
-            unusable = f" that can be used ({named}{more})" if bad else ""
+            unusable = f" that can be used ({named})" if bad else ""
             raise BenchError(f"{folder} holds no image{unusable}; give a folder of images.")
         if bad:
             left_out = f"{len(bad)} of {len(bad) + len(self)} images in {folder} are left out"
-            warnings.warn(f"{left_out}: {named}{more}.", BadImageWarning, stacklevel=3)
+            warnings.warn(f"{left_out}: {named}.", BadImageWarning, stacklevel=3)
 
     def _own_size(self) -> int:
         (width, height), *others = self.report.sizes
