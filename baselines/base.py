@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -325,21 +325,31 @@ class Editor(Method):
 
 
 class Inverter(Method):
-    """Encodes images into a generator's latent space (track ``reconstruction``)."""
+    """Encodes images into a generator's latent space (track ``reconstruction``).
+
+    Attributes:
+        interpolation: How paths between two latents keep to the prior: ``"linear"``, or
+            ``"spherical"`` where latents lie on a sphere or are drawn from N(0, I).
+    """
 
     track: ClassVar[str] = "reconstruction"
+    interpolation: ClassVar[Literal["linear", "spherical"]] = "spherical"
 
     @abstractmethod
     def encode(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) -> latents (N, ...)."""
+        """Images (N, C, H, W) -> latents (N, D); the same latents for the same images."""
 
     @abstractmethod
     def decode(self, z: Tensor) -> Tensor:
-        """Latents (N, ...) -> images (N, C, H, W)."""
+        """Latents (N, D) -> images (N, C, H, W)."""
 
     @abstractmethod
+    def sample_latents(self, count: int, draws: Draws) -> Tensor:
+        """``count`` latents (N, D) of the prior, on the method's device."""
+
     def sample(self, count: int, draws: Draws) -> Tensor:
         """``count`` generated images (N, C, H, W)."""
+        return self.decode(self.sample_latents(count, draws))
 
 
 class ConditionalGenerator(Method):
