@@ -39,11 +39,12 @@ class LatentSpace:
 
     def images(self, latents: Tensor) -> Tensor:
         """Images (N, C, H, W) of latents (N, dim), differentiable in both."""
-        if not self._in_w:
-            images: Tensor = self.generator(latents)
-            return images
-        ws = latents[:, None].expand(-1, self.generator.num_ws, -1)
-        return self.generator.synthesis(ws, noise_mode="const")  # type: ignore[no-any-return]
+        if self._in_w:
+            ws = latents[:, None].expand(-1, self.generator.num_ws, -1)
+            images: Tensor = self.generator.synthesis(ws, noise_mode="const")
+        else:
+            images = self.generator(latents)
+        return images
 
 
 def given_space(data: TrainingData) -> LatentSpace:
