@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from baselines.nets.dcgan import dcgan_init
+
 
 class Join(nn.Module):
     """Concatenates along the channels."""
@@ -73,7 +75,7 @@ class Generator(nn.Module):
         else:
             self.main.append(nn.ConvTranspose2d(width, channels, 4, 2, 1))
         self.main.append(nn.Tanh())
-        self.apply(_dcgan_init)
+        self.apply(dcgan_init)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """(N, Z) and (N, A) of -1/+1 -> (N, C, S, S) in [-1, 1]."""
@@ -127,7 +129,7 @@ class Discriminator(nn.Module):
             )
             inputs = width
         self.main.append(nn.Conv2d(inputs, 1, 4))
-        self.apply(_dcgan_init)
+        self.apply(dcgan_init)
 
     def forward(self, images: Tensor, *labels: Tensor) -> list[Tensor]:
         """(N, C, S, S), and (N, A) of -1/+1 once or more -> logits (N,) for each labels."""
@@ -198,13 +200,6 @@ def batch_statistics(network: nn.Module) -> Iterator[None]:
     finally:
         for norm, training in zip(norms, before, strict=True):
             norm.training, norm.track_running_stats = training, True
-
-
-def _dcgan_init(module: nn.Module) -> None:
-    """Weights N(0, 0.02), scales of norms N(1, 0.02), biases 0."""
-    if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, _BatchNorm)):
-        nn.init.normal_(module.weight, 1.0 if isinstance(module, _BatchNorm) else 0.0, 0.02)
-        nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # all of them have one
 
 
 def _torch7_init(module: nn.Module) -> None:
