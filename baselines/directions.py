@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.base import TrainingData
+from baselines.latent_space import has_styles
 from baselines.subspace import Subspace
 
 DirectionNorm = Literal["rms", "unit"]
@@ -178,12 +179,17 @@ def require_generator(data: TrainingData, method: str) -> Any:
     """The run's generator.
 
     Raises:
-        ValueError: The run has none, or it wants labels.
+        ValueError: The run has none, or it has no W, or it wants labels.
     """
     if data.generator is None:
         raise ValueError(
             f"{method} looks for directions in a generator, and this dataset has none: "
             "name one with --generator."
+        )
+    if not has_styles(data.generator):
+        raise ValueError(
+            f"{method} looks for directions in W, which only a StyleGAN2 has: name another "
+            "generator with --generator."
         )
     labels = getattr(data.generator, "c_dim", 0)
     if labels:

@@ -14,6 +14,11 @@ from torch import Tensor
 from baselines.base import TrainingData
 
 
+def has_styles(generator: Any) -> bool:
+    """Whether a generator has StyleGAN2's W, between ``mapping`` and ``synthesis``."""
+    return hasattr(generator, "mapping") and hasattr(generator, "synthesis")
+
+
 class LatentSpace:
     """A generator as a map from one vector to an image.
 
@@ -29,7 +34,7 @@ class LatentSpace:
 
     def __init__(self, generator: Any) -> None:
         self.generator = generator
-        self._in_w = hasattr(generator, "mapping") and hasattr(generator, "synthesis")
+        self._in_w = has_styles(generator)
         self.noise_dim = int(generator.z_dim)
         self.dim = int(generator.w_dim) if self._in_w else self.noise_dim
 

@@ -29,6 +29,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from baselines.base import Batch, Editor, MethodConfig, Stage, TrainingData
+from baselines.latent_space import has_styles
 from baselines.nets.stargan import Discriminator
 from baselines.nets.vgg_encoder import VGG16_BLOCKS, Encoder
 from baselines.randomness import mirrored
@@ -339,21 +340,26 @@ def _check(config: StyleGAN2EncoderConfig, data: TrainingData) -> None:
             "stylegan2-encoder edits through a pretrained StyleGAN2, and the dataset implies none: "
             "name one with --generator."
         )
+    if not has_styles(generator):
+        raise ValueError(
+            "stylegan2-encoder edits in W, which only a StyleGAN2 has: name another generator with "
+            "--generator."
+        )
     if not data.attributes.names:
         raise ValueError("stylegan2-encoder needs attributes: choose a dataset that has some.")
     if generator.img_resolution < data.size:
         raise ValueError(
-            f"the generator makes images of {generator.img_resolution} px, the dataset has "
+            f"The generator makes images of {generator.img_resolution} px, the dataset has "
             f"{data.size} px: add --set dataset.size={generator.img_resolution}"
         )
     if generator.img_channels != data.channels:
         raise ValueError(
-            f"the generator's images have {generator.img_channels} colour channels, the dataset's "
+            f"The generator's images have {generator.img_channels} colour channels, the dataset's "
             f"{data.channels}: name another one with --generator"
         )
     least = max(16 if config.encoder == "vgg16" else 8, 2**config.discriminator_layers)
     if data.size % least:
         raise ValueError(
-            f"images of {data.size} px cannot be halved as often as the networks do: choose a "
+            f"Images of {data.size} px cannot be halved as often as the networks do: choose a "
             f"multiple of {least} by --set dataset.size=N, or fewer discriminator_layers"
         )

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset as TorchDataset
 
-from baselines.base import ImageSet, LatentGenerator
+from baselines.base import ImageSet
+from baselines.latent_space import LatentSpace
 from bench import catalog
 from bench.errors import BenchError, MissingFile
 from bench.extractors import build_extractor
@@ -94,7 +95,7 @@ class FidelityImages(TorchDataset):
 
 
 def generative_model(
-    generator: LatentGenerator, rounded: bool = True, progress: Progress | None = None
+    generator: nn.Module, rounded: bool = True, progress: Progress | None = None
 ) -> Any:
     """A generator as an input of torch-fidelity: normal codes in, pixel values out.
 
@@ -117,7 +118,7 @@ def generative_model(
 
 
 def perceptual_path_length(
-    generator: LatentGenerator,
+    generator: nn.Module,
     net: Net = "vgg",
     *,
     samples: int = 10_000,
@@ -186,17 +187,15 @@ def _without_extremes(lengths: FloatArray) -> FloatArray:
 class _Pixels(nn.Module):
     """Codes to pixel values: uint8, or float32 in [0, 255]."""
 
-    def __init__(
-        self, generator: LatentGenerator, rounded: bool, progress: Progress | None
-    ) -> None:
+    def __init__(self, generator: nn.Module, rounded: bool, progress: Progress | None) -> None:
         super().__init__()
         self.generator = generator
         self.rounded = rounded
         self.progress = progress
 
     def forward(self, z: Tensor) -> Tensor:
-        images = self.generator.synthesis(self.generator.mapping(z), noise_mode="const")
-        images = as_rgb(images)
+        space = LatentSpace(self.generator)
+        images = as_rgb(space.images(space.latents(z)))
         if not torch.isfinite(images).all():
             raise BenchError("The generator makes NaN or infinite pixels: take another one.")
         if self.progress:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from baselines.attention import LearnedAttention
 from baselines.base import TrainingData
@@ -38,6 +41,12 @@ def test_the_seed_decides(tiny_data: TrainingData) -> None:
 def test_more_directions_than_dimensions_are_refused(tiny_data: TrainingData) -> None:
     with pytest.raises(ValueError, match="num_directions"):
         make(tiny_data, 0, count=9)
+
+
+def test_a_generator_without_w_is_refused(tiny_data: TrainingData) -> None:
+    without = replace(tiny_data, generator=nn.Linear(8, 12))
+    with pytest.raises(ValueError, match="directions in W, which only a StyleGAN2 has"):
+        make(without, 0)
 
 
 @given(seed=st.integers(0, 500), scale=st.floats(1e-2, 1e3), dim=st.integers(1, 64))

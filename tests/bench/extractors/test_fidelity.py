@@ -122,6 +122,19 @@ def test_a_generator_is_an_input(quarters: str, generator: Generator) -> None:
     assert found[torch_fidelity.KEY_METRIC_FID] == pytest.approx(distance, rel=1e-3)
 
 
+def test_generators_without_w_are_inputs_too() -> None:
+    class Grey(nn.Module):
+        z_dim = 5
+
+        def forward(self, z: Tensor) -> Tensor:
+            return z.mean(dim=1)[:, None, None, None].expand(-1, 1, 4, 4)
+
+    z = torch.tensor([[0.0] * 5, [1.0] * 5])
+    images = generative_model(Grey())(z)
+    assert images.shape == (2, 3, 4, 4)
+    assert images[:, 0, 0, 0].tolist() == [128, 255]
+
+
 def test_conditional_generators_are_refused() -> None:
     with pytest.raises(BenchError, match="unconditional"):
         generative_model(Generator(8, 4, 8, 16, 3, {"num_layers": 1}, {"channel_max": 8}))
