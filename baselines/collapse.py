@@ -1,10 +1,13 @@
-"""How adversarial editors fail for good: different images become the same picture."""
+"""How adversarial methods fail for good: different images become the same picture."""
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable
 
-from baselines.base import Editor, ImageSet
+import torch
+from torch import Tensor
+
+from baselines.base import Editor, ImageSet, Inverter, Method
 
 _IMAGES = 8
 
@@ -21,14 +24,26 @@ def same_picture(method: Editor, train: ImageSet, share: float = 1e-3) -> str | 
     Returns:
         A sentence without its end, or None: they differ, or the images themselves do not.
     """
+    return _same(method, train, lambda images, labels: method.edit(images, labels, labels), share)
+
+
+def same_reconstruction(method: Inverter, train: ImageSet, share: float = 1e-3) -> str | None:
+    """Whether all images are reconstructed as one picture; see ``same_picture``."""
+    return _same(method, train, lambda images, _: method.decode(method.encode(images)), share)
+
+
+def _same(
+    method: Method, train: ImageSet, repaint: Callable[[Tensor, Tensor], Tensor], share: float
+) -> str | None:
     indices = torch.arange(min(_IMAGES, len(train)))
     device = next(method.parameters()).device
     images, labels = (some.to(device) for some in train.batch(indices))
     training = method.training
+    method.eval()
     with torch.no_grad():
-        edited = method.eval().edit(images, labels, labels)
+        repainted = repaint(images, labels)
     method.train(training)
-    before, after = (some.std(dim=0, correction=0).mean().item() for some in (images, edited))
+    before, after = (some.std(dim=0, correction=0).mean().item() for some in (images, repainted))
     if before == 0 or after > share * before:
         return None
     return f"different images become the same picture (spread {after:.1e} of {before:.1e})"

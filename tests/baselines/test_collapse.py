@@ -1,4 +1,4 @@
-"""Editors that make one picture of everything, and those that do not."""
+"""Methods that make one picture of everything, and those that do not."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from baselines.base import Editor
-from baselines.collapse import same_picture
+from baselines.base import Editor, Inverter
+from baselines.collapse import same_picture, same_reconstruction
+from baselines.randomness import Draws
 
 
 class Shades:
@@ -36,6 +37,22 @@ class Fading(Editor):
         return images * self.contrast
 
 
+class FadingInverter(Inverter):
+    def __init__(self, contrast: float) -> None:
+        nn.Module.__init__(self)
+        self.contrast = nn.Parameter(torch.tensor(contrast))
+
+    def encode(self, images: Tensor) -> Tensor:
+        assert not self.training
+        return images.flatten(1)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return z.view(-1, 3, 4, 4) * self.contrast
+
+    def sample_latents(self, count: int, draws: Draws) -> Tensor:
+        return draws.normal("z", count, 48)
+
+
 @pytest.mark.parametrize(
     ("contrast", "images", "same"),
     [
@@ -50,11 +67,13 @@ class Fading(Editor):
 def test_only_different_images_can_become_the_same(
     contrast: float, images: Shades, same: bool
 ) -> None:
-    method = Fading(contrast)
-    reason = same_picture(method, images)
-    assert method.training
+    editor, inverter = Fading(contrast), FadingInverter(contrast)
+    reason = same_picture(editor, images)
+    assert editor.training
     assert (reason is not None) == same
     assert reason is None or "same picture" in reason
+    assert same_reconstruction(inverter, images) == reason
+    assert inverter.training
 
 
 def test_the_share_that_counts_as_the_same() -> None:
