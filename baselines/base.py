@@ -235,6 +235,13 @@ class Stage(ABC):
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Take one step and return its losses by name (scalar tensors)."""
 
+    def shown(self, step: int) -> range:
+        """Which places of an endless shuffled reading of the training images a step gets.
+
+        A stage whose batches grow or shrink says so here; ``batch_size`` is then its largest.
+        """
+        return range(step * self.batch_size, (step + 1) * self.batch_size)
+
     def wants_pairs(self, step: int) -> bool:
         """Whether a step uses its pairs; those of other steps are not read."""
         return self.pair_count > 0

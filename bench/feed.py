@@ -57,13 +57,10 @@ class Feed:
         processes: int,
         device: torch.device,
     ) -> None:
-        share = Batch(0, Draws(seed, 0, rank, processes), processes=processes).share
-        try:
-            self._image_count, self._pair_count = share(stage.batch_size), share(stage.pair_count)
-        except ValueError as error:
-            raise BenchError(f"{error}.") from error
         self._stage, self._data, self._seed = stage, data, seed
         self._rank, self._processes, self._device = rank, processes, device
+        self._share(stage.batch_size)  # refused before the first step
+        self._pair_count = self._share(stage.pair_count)
         self._reader = reading_thread("feed")
         self._ahead: tuple[int, Future[_Read]] | None = None
         self.waited = 0.0
@@ -108,12 +105,21 @@ class Feed:
 
     def _read(self, step: int) -> _Read:
         pairs = self._pairs(step) if self._stage.wants_pairs(step) else None
-        count = self._image_count
-        if not count:
+        shown = self._stage.shown(step)
+        if not shown:
             return _Read(pairs=pairs)
-        start = (step * self._processes + self._rank) * count
+        count = self._share(len(shown))
+        start = shown.start + self._rank * count
         indices = data_order(self._seed, start, count, self._stage.images or len(self._data.train))
         return _Read(*self._data.train.batch(indices), indices, pairs)
+
+    def _share(self, total: int) -> int:
+        """This process's part of so many images or pairs."""
+        draws = Draws(self._seed, 0, self._rank, self._processes)
+        try:
+            return Batch(0, draws, processes=self._processes).share(total)
+        except ValueError as error:
+            raise BenchError(f"{error}.") from error
 
     def _pairs(self, step: int) -> Pairs:
         """This process's part of the pairs, whose attribute vectors differ over all processes."""

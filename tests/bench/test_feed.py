@@ -104,6 +104,27 @@ def test_a_stage_may_take_the_first_images_only() -> None:
     assert sorted(seen[0] + seen[1]) == sorted(seen[2] + seen[3]) == list(range(16))
 
 
+class Shrinking(Nothing):
+    """Steps of 8, 8, 4 and 4 images."""
+
+    def shown(self, step: int) -> range:
+        return range(8 * step, 8 * step + 8) if step < 2 else range(4 * step + 8, 4 * step + 12)
+
+
+def test_batches_that_shrink_read_on_where_the_one_before_ended() -> None:
+    def read(rank: int, processes: int) -> list[Tensor]:
+        with Feed(Shrinking(8, 0), make_data(), 0, rank, processes, CPU) as feed:
+            return [feed.batch(step).indices for step in range(4)]
+
+    whole = read(0, 1)
+    assert [len(indices) for indices in whole] == [8, 8, 4, 4]
+    assert len(set(torch.cat(whole).tolist())) == 24
+    for step, (first, second) in enumerate(zip(read(0, 2), read(1, 2), strict=True)):
+        assert torch.equal(torch.cat([first, second]), whole[step])
+    with pytest.raises(BenchError, match="a batch of 4 cannot be split over 8 processes"):
+        read(0, 8)
+
+
 def test_a_stage_without_images_reads_none() -> None:
     data = make_data()
     with Feed(Nothing(0, 0), data, 0, 0, 1, CPU) as feed:
