@@ -7,7 +7,7 @@ imported only here, when a picture is made.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,6 +135,37 @@ def save_heat_map(
                 colour = "black" if value > bottom + 0.6 * (top - bottom) else "white"
                 axes.text(j, i, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=7)
     figure.colorbar(drawn, ax=axes, label=value_title)
+    _save(figure, path)
+
+
+def save_distributions(
+    samples: Mapping[str, NDArray[np.floating]], path: Path, title: str, value_title: str
+) -> None:
+    """Histograms of several groups of numbers, each with the normal distribution fitted to it.
+
+    Args:
+        samples: The numbers (N,) of each group, by its name.
+        path: The PNG to write.
+        title: What the picture shows.
+        value_title: What the numbers are.
+    """
+    figure, axes = _new_figure(width=6.0, height=3.6, title=title)
+    everything = np.concatenate(list(samples.values()))
+    edges = np.histogram_bin_edges(everything, bins="auto")
+    for number, (name, values) in enumerate(samples.items()):
+        mean, deviation = float(values.mean()), float(values.std())
+        label = f"{name}: {mean:.2f} ± {deviation:.2f} (n = {len(values)})"
+        colour = f"C{number}"
+        axes.hist(values, edges, density=True, alpha=0.4, color=colour, label=label)
+        if deviation > 0:
+            at = np.linspace(mean - 4 * deviation, mean + 4 * deviation, 200)
+            height = np.exp(-0.5 * ((at - mean) / deviation) ** 2) / (
+                deviation * np.sqrt(2 * np.pi)
+            )
+            axes.plot(at, height, color=colour)
+    axes.set_xlabel(value_title)
+    axes.set_ylabel("density")
+    axes.legend(fontsize=8)
     _save(figure, path)
 
 

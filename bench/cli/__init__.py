@@ -18,6 +18,7 @@ _COMMANDS = {
     "list": "bench.cli.list",
     "show": "bench.cli.show",
     "leaderboard": "bench.cli.leaderboard",
+    "edit": "bench.cli.edit",
     "fetch": "bench.cli.fetch",
     "data": "bench.cli.data",
     "convert": "bench.cli.convert",

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from bench.cli.options import RUNS
 
 if TYPE_CHECKING:
     from leaderboard.schema import Measurement, Result
@@ -30,10 +27,11 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 def command(run: str, runs: Path | None, as_json: bool) -> None:
     """Show the result of RUN: a run's folder, its result.json, or the first digits of its hash."""
+    from bench.cli.finding import find_result
     from bench.errors import BenchError
     from leaderboard.store import BrokenRecord, read_result
 
-    path = _find(run, runs)
+    path = find_result(run, runs)
     try:
         result = read_result(path)
     except BrokenRecord as error:
@@ -42,49 +40,6 @@ def command(run: str, runs: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(result.model_dump(mode="json"), indent=2, ensure_ascii=False))
     else:
         click.echo("\n".join(_lines(result, path)))
-
-
-def _find(run: str, runs: Path | None) -> Path:
-    """The record of a path or of the beginning of a hash."""
-    from bench.errors import BenchError
-    from leaderboard.store import RESULT_NAME
-
-    path = Path(run)
-    if path.is_file():
-        return path
-    if (path / RESULT_NAME).is_file():
-        return path / RESULT_NAME
-    if (path / "spec.json").is_file():
-        raise BenchError(f"{path} has no result yet; the `bench run` that began it goes on there.")
-    if not path.is_dir() and re.fullmatch("[0-9a-f]+", run):
-        return _find_hash(run, runs)
-    raise BenchError(
-        f"{str(run)!r} is no run: give a run's folder, its {RESULT_NAME}, or the first digits of "
-        "its hash."
-    )
-
-
-def _find_hash(start: str, runs: Path | None) -> Path:
-    from bench.cli.leaderboard import records_folder
-    from bench.errors import BenchError
-    from leaderboard.store import RECORD_SUFFIX, RESULT_NAME
-
-    root = runs or RUNS
-    found: dict[str, Path] = {}  # the user's own runs first, then committed records of others
-    for path in (
-        *sorted(root.rglob(f"*-{start}*/{RESULT_NAME}")),
-        *sorted(records_folder().rglob(f"*-{start}*{RECORD_SUFFIX}")),
-    ):
-        place = path.parent.name if path.name == RESULT_NAME else path.name
-        digits = place.removesuffix(RECORD_SUFFIX).rpartition("-")[2]
-        if digits.startswith(start):
-            found.setdefault(digits, path)
-    if not found:
-        raise BenchError(f"No finished run in {root} has a hash that begins with {start}.")
-    if len(found) > 1:
-        places = "; ".join(map(str, found.values()))
-        raise BenchError(f"{len(found)} runs begin with {start}, give more digits: {places}.")
-    return next(iter(found.values()))
 
 
 def _lines(result: Result, path: Path) -> Iterator[str]:

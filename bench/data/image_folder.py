@@ -70,8 +70,7 @@ class ImageFolder(Dataset):
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         images = [self._read(index) for index in self._checked(indices).tolist()]
         pixels = np.stack(images) if images else np.empty((0, self.size, self.size, 3), np.uint8)
-        scaled = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-        return scaled.contiguous(), torch.empty(len(images), 0)
+        return scaled(pixels), torch.empty(len(images), 0)
 
     def fingerprint(self) -> str:
         """SHA-256 of the size asked for and of every file's path, length, beginning and end."""
@@ -87,16 +86,11 @@ class ImageFolder(Dataset):
     def _read(self, index: int) -> np.ndarray:
         path = self.report.folder / self.report.pictures[index].path
         try:
-            with Image.open(path) as image:
-                upright = ImageOps.exif_transpose(image).convert("RGB")
+            return read_square(path, self.size)
         except DECODING_ERRORS as error:
             raise BenchError(
                 f"{path} {explain(error)}: mend or remove it, or use --on-bad-image skip."
             ) from error
-        side = min(upright.size)
-        left, top = (upright.width - side) // 2, (upright.height - side) // 2
-        square = upright.crop((left, top, left + side, top + side))
-        return np.asarray(square.resize((self.size, self.size), Image.Resampling.LANCZOS))
 
     def _refuse_or_warn(self, on_bad_image: str) -> None:
         folder, bad = self.report.folder, self.report.bad
@@ -123,3 +117,29 @@ class ImageFolder(Dataset):
                 f"({', '.join(shown)}); say with --set dataset.size=64 how many pixels to give out."
             )
         return width
+
+
+def read_square(path: Path, size: int) -> np.ndarray:
+    """The square in the middle of an image, upright, RGB, resized with a Lanczos filter.
+
+    Args:
+        path: The image's file.
+        size: Height and width in pixels to give out.
+
+    Returns:
+        uint8 (size, size, 3).
+
+    Raises:
+        bench.data.check.DECODING_ERRORS: The file cannot be decoded.
+    """
+    with Image.open(path) as image:
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+    side = min(upright.size)
+    left, top = (upright.width - side) // 2, (upright.height - side) // 2
+    square = upright.crop((left, top, left + side, top + side))
+    return np.asarray(square.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def scaled(pixels: np.ndarray) -> Tensor:
+    """uint8 (N, H, W, 3) -> float32 (N, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()
