@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from bench.data.base import Dataset
@@ -36,3 +37,13 @@ class Subset:
     def counterfactuals(self, indices: Tensor, target: Tensor) -> Tensor | None:
         """The true images of the same scenes with the attributes ``target`` (N, A), or None."""
         return self.dataset.counterfactuals(self.indices[indices], target)
+
+
+def evenly_spread(count: int, total: int) -> Tensor:
+    """``count`` of ``total`` places, or all if there are fewer: int64, ascending.
+
+    A test set may be sorted by its factors, so that its first images are all alike. Half as many
+    places are among them.
+    """
+    count = min(count, total)
+    return torch.arange(count) * total // count

@@ -5,9 +5,7 @@ between methods by orders of magnitude. The protocol ``matched`` therefore gives
 scale s at which the mean distance of its edits, D(G(w + s delta), G(w - s delta)), equals one
 fixed value.
 
-D compares feature maps as LPIPS does, without its learned weights (Zhang et al., "The Unreasonable
-Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018, equation 1 with w = 1): channel
-vectors of unit length, squared difference, mean over positions, mean over layers.
+D is ``bench.tracks.image_comparisons.feature_distance``.
 """
 
 from __future__ import annotations
@@ -19,9 +17,9 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from baselines.base import Discoverer, FeatureExtractor, LatentGenerator
+from bench.tracks.image_comparisons import feature_distance
 
 _WIDEN = 4.0  # factor between the scales tried while the target is not yet bracketed
 _SMALLEST, _LARGEST = 4.0**-8, 4.0**8
@@ -161,22 +159,3 @@ def mean_distance(
         if progress is not None:
             progress(count)
     return total / count
-
-
-def feature_distance(extractor: FeatureExtractor, first: Tensor, second: Tensor) -> Tensor:
-    """The distance D of the module's docstring between two batches of images.
-
-    Args:
-        extractor: The feature maps of all its layers, at the images' own size, are compared.
-        first: (N, C, H, W) in [-1, 1].
-        second: Likewise.
-
-    Returns:
-        float32 (N,) in [0, 4].
-    """
-    maps = extractor.feature_maps(torch.cat([first, second]))
-    per_layer = []
-    for features in maps:
-        one, other = functional.normalize(features, dim=1, eps=1e-6).chunk(2)  # N x C x h x w
-        per_layer.append((one - other).square().sum(dim=1).mean(dim=(1, 2)))
-    return torch.stack(per_layer).mean(dim=0)

@@ -37,7 +37,7 @@ from torch import Tensor
 
 from baselines.base import Attributes, Editor, Method
 from baselines.randomness import derive_seed, uniforms
-from bench.data.subset import Subset
+from bench.data.subset import Subset, evenly_spread
 from bench.errors import BenchError
 from bench.extractors.base import Extractor
 from bench.extractors.features import FeatureStatistics, Kept, statistics_of
@@ -56,7 +56,6 @@ from bench.tracks.edits import (
     Judgements,
     combined_edits,
     edit,
-    evenly_spread,
     require_editable,
     single_edits,
 )

@@ -12,9 +12,9 @@ from torch import Tensor
 from baselines.base import Attributes, Editor
 from baselines.randomness import derive_seed
 from bench.data.pairs import AttributePairs
-from bench.data.subset import Subset
+from bench.data.subset import Subset, evenly_spread
 from bench.figures import save_heat_map, save_traversals
-from bench.tracks.edits import asked_for, edit, evenly_spread
+from bench.tracks.edits import asked_for, edit
 
 
 @dataclass(frozen=True)

@@ -139,15 +139,6 @@ def require_editable(
         )
 
 
-def evenly_spread(count: int, total: int) -> Tensor:
-    """``count`` of ``total`` places, or all if there are fewer: int64, ascending.
-
-    A test set may be sorted by its factors, so that its first images are all alike.
-    """
-    count = min(count, total)
-    return torch.arange(count) * total // count
-
-
 def asked_for(source: Tensor, attribute: int, attributes: Attributes) -> tuple[Tensor, Tensor]:
     """The edit of one attribute.
 

@@ -5,12 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.tracks.calibration import (
-    calibrate,
-    edit_pairs,
-    feature_distance,
-    mean_distance,
-)
+from bench.tracks.calibration import calibrate, edit_pairs, mean_distance
 from tests.bench.tracks import toy
 
 
@@ -47,19 +42,6 @@ def test_a_target_out_of_reach_is_said_so(distance, nearest):
     found = calibrate(distance, target=0.1)
     assert not found.reached
     assert found.distance == pytest.approx(nearest, abs=1e-6)
-
-
-def test_feature_distance_is_that_of_its_formula():
-    extractor = toy.RandomFeatures()
-    first, second = torch.rand(2, 5, 3, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    layers = []
-    for one, other in zip(*map(extractor.feature_maps, (first, second)), strict=True):
-        lengths = [maps.square().sum(dim=1, keepdim=True).sqrt() + 1e-12 for maps in (one, other)]
-        difference = one / lengths[0] - other / lengths[1]  # where all features are 0, so is this
-        layers.append((difference**2).sum(dim=1).mean(dim=(1, 2)))
-    expected = (layers[0] + layers[1]) / 2
-    torch.testing.assert_close(feature_distance(extractor, first, second), expected)
-    assert feature_distance(extractor, first, first).abs().max() == 0
 
 
 def test_mean_distance_covers_all_directions_whatever_the_batch():

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from baselines.base import Attributes, Editor, MethodConfig
 from bench.data.base import Dataset
-from bench.data.subset import Subset
+from bench.data.subset import Subset, evenly_spread
 from bench.errors import BenchError, Diverged
 from bench.extractors import load_extractor
 from bench.tracks import Evaluation, EvaluationContext
 from bench.tracks.editing import EditingTrack
-from bench.tracks.edits import asked_for, evenly_spread
+from bench.tracks.edits import asked_for
 
 SIZE = 32
 NAMES = ("Red", "Blue", "Large", "Round")
