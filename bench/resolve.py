@@ -28,7 +28,12 @@ from bench.spec import Precision, Preset, RunSpec, check_keys
 from bench.tracks import Track
 from leaderboard.schema import describe_errors
 
-_GENERATORS, _PREDICTORS = "bench.generators:load_generator", "bench.predictors:load_predictor"
+# Loaders of the suite's own weights, and what knows where the file of a name lies.
+_FINDERS = {
+    "bench.generators:load_generator": weights_path,
+    "bench.generators.digiface:load_digiface": weights_path,
+    "bench.predictors:load_predictor": predictor_path,
+}
 
 
 @dataclass(frozen=True)
@@ -219,7 +224,7 @@ def _weights(kind: str, asked: str | None, contents: dict[str, str]) -> str | No
 
 def _file_of(entry: Entry) -> Path | None:
     """The weights' file of a name, if it is one of the suite's own and on this machine."""
-    find = {_GENERATORS: weights_path, _PREDICTORS: predictor_path}.get(entry.target)
+    find = _FINDERS.get(entry.target)
     if find is None:
         return None
     try:

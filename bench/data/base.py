@@ -104,6 +104,17 @@ class Dataset(ABC):
         """
         return None
 
+    def latents(self, indices: Tensor) -> Tensor | None:
+        """What the dataset's generator made the images from; None where no generator made them.
+
+        Args:
+            indices: int64 (N,) in [0, len(self)).
+
+        Returns:
+            z, float32 (N, D), of the generator that the dataset's catalog line names; or None.
+        """
+        return None
+
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         images, attributes = self.batch(torch.tensor([index]))
         return images[0], attributes[0]

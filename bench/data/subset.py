@@ -38,6 +38,10 @@ class Subset:
         """The true images of the same scenes with the attributes ``target`` (N, A), or None."""
         return self.dataset.counterfactuals(self.indices[indices], target)
 
+    def latents(self, indices: Tensor) -> Tensor | None:
+        """What the dataset's generator made the images from, float32 (N, D), or None."""
+        return self.dataset.latents(self.indices[indices])
+
 
 def evenly_spread(count: int, total: int) -> Tensor:
     """``count`` of ``total`` places, or all if there are fewer: int64, ascending.

