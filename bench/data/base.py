@@ -37,6 +37,8 @@ class Dataset(ABC):
         attributes: Names and exclusive groups of the attribute columns.
         factor_sizes: How many values each ground-truth factor takes; None where factors are
             unknown.
+        resizing: How images of other sizes were cut and brought to ``size``, for protocols; None
+            where they are of that size.
     """
 
     needs_path: ClassVar[bool] = False
@@ -48,6 +50,7 @@ class Dataset(ABC):
     channels: int = 3
     attributes: Attributes
     factor_sizes: tuple[int, ...] | None = None
+    resizing: str | None = None
 
     @abstractmethod
     def __len__(self) -> int: ...

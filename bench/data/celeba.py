@@ -100,6 +100,7 @@ class CelebA(AnnotatedImages):
             raise ValueError(f"crop is one of {', '.join(CROPS)}, not {crop!r}.")
         names = attribute_names(attributes)
         self._crop, self._settings = CROPS[crop], {"crop": crop, "split": split}
+        self.resizing = f"crop {crop}, bilinear filter with antialiasing"
         folder = find_celeba(path)
         table = read_attributes(folder.attributes)
         super().__init__(

@@ -58,6 +58,7 @@ class CelebAHQ(AnnotatedImages):
     """
 
     name = "celeba-hq"
+    resizing = "bilinear filter with antialiasing"
 
     def __init__(
         self,

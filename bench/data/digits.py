@@ -55,6 +55,8 @@ class ClassImages(Dataset, ABC):
         if size < 1:
             raise ValueError(f"The size of an image is at least 1 pixel, not {size}.")
         self.size, self._pixels, self._classes, self._peak = size, pixels, classes, peak
+        if pixels.shape[-1] != size:
+            self.resizing = "bilinear filter with antialiasing"
         self.attributes = Attributes(self.classes, (self.classes,), classes=True)
 
     def __len__(self) -> int:

@@ -63,6 +63,7 @@ class ImageFolder(Dataset):
         self.report: FolderReport = check_folder(path, size or 1, decode=on_bad_image == "skip")
         self._refuse_or_warn(on_bad_image)
         self.size = size or self._own_size()
+        self.resizing = None if size is None else "square in the middle, Lanczos filter"
 
     def __len__(self) -> int:
         return len(self.report.pictures)

@@ -47,6 +47,7 @@ class Shapes3DFile(FactorGrid):
         if not 1 <= size <= _OWN_SIZE:
             raise ValueError(f"The images of 3dshapes.h5 have 64 pixels; size {size} is not there.")
         self.size = size
+        self.resizing = None if size == _OWN_SIZE else "means of areas"
         self._path = path / FILE_NAME if path.is_dir() else path
         self._images = self._open()
 

@@ -38,6 +38,7 @@ def test_images_and_labels_by_index(faces: Path) -> None:
         True,
     )
     assert torch.equal(images[0], images[2])
+    assert dataset.resizing == "crop stargan, bilinear filter with antialiasing"
     with Image.open(faces / "img_align_celeba" / "000005.jpg") as image:
         square = image.crop((0, 20, 178, 198)).resize((64, 64), Image.Resampling.BILINEAR)
     expected = torch.from_numpy(np.array(square)).permute(2, 0, 1) / 127.5 - 1

@@ -81,6 +81,8 @@ def test_images_are_resized(files: Path) -> None:
     assert images.max() <= 1
     small = MNIST(files, size=14).batch(torch.arange(5))[0]
     assert torch.allclose(images.mean((1, 2, 3)), small.mean((1, 2, 3)), atol=0.1)
+    assert MNIST(files, size=14).resizing == "bilinear filter with antialiasing"
+    assert MNIST(files, size=28).resizing is None
 
 
 def test_missing_and_damaged_files_are_named(files: Path) -> None:

@@ -75,7 +75,9 @@ def test_images_are_cropped_to_their_middle_and_resized(tmp_path: Path) -> None:
     _save(tmp_path / "wide.png", wide)
     _save(tmp_path / "tall.png", wide.transpose(1, 0, 2))
     Image.fromarray(wide[..., 0]).save(tmp_path / "grey.png")
-    images, _ = ImageFolder(tmp_path, size=16).batch(torch.arange(3))
+    dataset = ImageFolder(tmp_path, size=16)
+    assert dataset.resizing == "square in the middle, Lanczos filter"
+    images, _ = dataset.batch(torch.arange(3))
     assert images.shape == (3, 3, 16, 16)
     assert torch.allclose(images, torch.tensor(200 / 127.5 - 1))
     with pytest.raises(BenchError, match=r"one square size \(.*png has .*dataset\.size=64"):
