@@ -76,6 +76,11 @@ class Progression:
         """Steps of the whole training."""
         return self._spans[1]
 
+    @property
+    def largest_batch(self) -> int:
+        """Real images of the step that gets the most."""
+        return max(batch_size for _, _, batch_size in self._spans[0])
+
     def at(self, seen: int) -> Phase:
         """The phase after ``seen`` images."""
         level = bisect_right(range(1, self.levels), seen, key=self._first)
@@ -102,6 +107,10 @@ class Progression:
             return False
         before, now = self.phase(step - 1), self.phase(step)
         return (before.level, before.stable) != (now.level, now.stable)
+
+    def level_of_detail(self, phase: Phase) -> float:
+        """How often the last resolution is halved: 0 when all is done, and fractions in fades."""
+        return self.levels - 1 - phase.level + (1 - phase.alpha)
 
     def _begin(self, level: int) -> float:
         """Images seen when a level's fade begins."""
