@@ -1,0 +1,364 @@
+"""CRG, the cyclic reverse generator: an encoder that learns the inverse of a generator.
+
+Dogan and Keles, "Semi-supervised Image Attribute Editing using Generative Adversarial Networks"
+(Neurocomputing 2020). First a generator is trained, the authors' progressive GAN with spectral
+norms (``baselines.pggan``), or any pretrained one is taken. Then it is kept as it is, and each
+iteration updates the encoder twice: by the squared error of the latents of generated images
+(equation 1), and by the absolute error of reconstructed images (equation 2). CRG(TG), section 4.1,
+trains the generator along. Edits by the encoder are in ``baselines.latent_editing``.
+
+No code of the encoder's training was released; ``baselines.crg_config`` says what the settings
+follow. In the text, both updates share an optimiser, a validation loss is heeded (the sum of both
+losses here), and images are turned and mirrored. What is particular to this file:
+
+- Latents are compared in units of the prior's deviation and the encoder starts at its mean. For z
+  these are 1 and 0, so that equation 1 is as printed; a StyleGAN2 is inverted in W, whose numbers
+  are small.
+- ``latent_only_share`` of the iterations can do without the second update, which costs most.
+- CRG(TG)'s generator starts to learn with the second update. Batch norms of one that was given
+  keep their statistics; spectral norms of the progressive one follow its weights.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from baselines.base import Batch, Inverter, MethodConfig, Stage, TrainingData
+from baselines.collapse import same_reconstruction
+from baselines.crg_config import CRGConfig
+from baselines.latent_space import LatentSpace, given_space
+from baselines.nets.crg_encoder import NarrowEncoder, VGGEncoder
+from baselines.pggan import PGGAN, PGGAN_SMALL, PGGAN_SMOKE, PGGANStage
+from baselines.plateau import Plateau
+from baselines.randomness import Draws, derive_seed, mirrored, normals
+
+_PRIOR_SAMPLES = 4096
+_VALIDATED_AT_ONCE = 128
+
+
+class CRG(Inverter):
+    """The encoder, and the generator where it is trained here.
+
+    Args:
+        config: The settings.
+        data: With ``stage_one`` ``given``, ``data.generator`` is inverted; ``data.extractor``
+            gives VGG-16's weights.
+
+    Raises:
+        ValueError: A generator or weights are missing, or the images do not fit the networks.
+    """
+
+    Config = CRGConfig
+    trains_generator: ClassVar[bool] = False
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "smoke": {
+            "stage_one": "given",
+            "pggan": PGGAN_SMOKE,
+            "encoder": "narrow",
+            "encoder_width": 4,
+            "iterations": 6,
+            "latent_only_share": 0.5,
+            "batch_size": 4,
+            "optimizer": "adam",
+            "learning_rate": 1e-3,
+            "validation_share": 0.0,
+            "rotation": 0.0,
+            "flip": False,
+            "vertical_flip": False,
+        },
+        "small": {
+            "stage_one": "given",
+            "pggan": PGGAN_SMALL,
+            "encoder": "narrow",
+            "iterations": 1300,
+            "latent_only_share": 0.7,
+            "batch_size": 64,
+            "optimizer": "adam",
+            "learning_rate": 2e-3,
+            "decay_share": 0.7,
+            "validation_share": 0.0,
+            "rotation": 0.0,
+            "flip": False,
+            "vertical_flip": False,
+        },
+    }
+
+    _mean: Tensor
+    _deviation: Tensor
+
+    def __init__(self, config: CRGConfig, data: TrainingData) -> None:
+        super().__init__(config, data)
+        self.config = config
+        self.pggan: PGGAN | None = None
+        self.generator_copy: nn.Module | None = None
+        if config.stage_one == "train":
+            self.pggan = PGGAN(config.pggan, data.size, data.channels)
+            self.space = LatentSpace(self.pggan.generator_ema)
+        else:
+            self.space = given_space(data)
+            if self.trains_generator:
+                self.generator_copy = copy.deepcopy(self.space.generator)
+                self.space = LatentSpace(self.generator_copy)
+        self.encoder = _new_encoder(config, data, self.space.dim)
+        mean, deviation = _prior(self.space)
+        self.register_buffer("_mean", mean)
+        self.register_buffer("_deviation", deviation)
+        self.plateau: Plateau | None = None
+        if config.validation_share:
+            self.plateau = Plateau(
+                self.networks(),
+                config.plateau_factor,
+                config.plateau_patience,
+                config.stop_patience,
+                config.min_delta,
+            )
+
+    def encode(self, images: Tensor) -> Tensor:
+        z: Tensor = self._mean + self._deviation * self.encoder(images)
+        return z
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.space.images(z).clamp(-1, 1)
+
+    def sample_latents(self, count: int, draws: Draws) -> Tensor:
+        return self.space.latents(draws.normal("z", count, self.space.noise_dim))
+
+    @classmethod
+    def configure(cls, preset: str, overrides: Mapping[str, Any] | None = None) -> MethodConfig:
+        """Settings of ``pggan`` change those of the preset one by one, as all others do."""
+        given = dict(overrides or {})
+        if isinstance(given.get("pggan"), Mapping):
+            given["pggan"] = {**cls.presets.get(preset, {}).get("pggan", {}), **given["pggan"]}
+        return super().configure(preset, given)
+
+    def stages(self, data: TrainingData) -> Iterator[Stage]:
+        if self.pggan is not None:
+            yield PGGANStage(self.pggan, data)
+        first = round(self.config.latent_only_share * self.config.iterations)
+        if first:
+            yield EncoderStage(self, data, range(first), cyclic=False)
+        if first < self.config.iterations:
+            yield EncoderStage(self, data, range(first, self.config.iterations), cyclic=True)
+
+    def train(self, mode: bool = True) -> CRG:
+        super().train(mode)
+        self.space.generator.eval()  # what is inverted is what will be sampled from
+        return self
+
+    def networks(self) -> nn.ModuleList:
+        """What the second stage trains."""
+        return nn.ModuleList(
+            [self.encoder, self.space.generator] if self.trains_generator else [self.encoder]
+        )
+
+    def latent_loss(self, z: Tensor, found: Tensor) -> Tensor:
+        """Equation 1, in units of the prior's deviation."""
+        return latent_loss(z / self._deviation, found / self._deviation)
+
+
+class CRGTrainedGenerator(CRG):
+    """CRG(TG): both losses train the generator too, with the encoder's optimiser."""
+
+    trains_generator = True
+
+
+class EncoderStage(Stage):
+    """Two updates of the encoder in each iteration, or the first of them only.
+
+    Args:
+        method: The method.
+        data: Its training images are reconstructed.
+        iterations: The ones of this stage.
+        cyclic: Whether there is a second update.
+    """
+
+    def __init__(self, method: CRG, data: TrainingData, iterations: range, cyclic: bool) -> None:
+        super().__init__()
+        self.method, self.config, self.data = method, method.config, data
+        self.iterations, self.steps = iterations, len(iterations)
+        self.cyclic, self.name = cyclic, "cyclic" if cyclic else "latent"
+        self.trains_generator = cyclic and method.trains_generator
+        self._real = cyclic and self.config.image_source == "real"
+        self.batch_size = self.config.batch_size if self._real else 0
+        self.plateau = method.plateau if cyclic else None
+        if self.plateau is not None:
+            self.images = len(data.train) - int(self.config.validation_share * len(data.train))
+        trained = method.networks() if cyclic else method.encoder
+        self.optimizer = _new_optimizer(self.config, trained)
+        self.optimizers = {"encoder": self.optimizer}
+
+    def shown(self, step: int) -> range:
+        return range(0) if self._stopped() else super().shown(step)
+
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        losses: dict[str, Tensor] = {}
+        if not self._stopped():
+            self._set_rate(batch.step)
+            losses = self._iterate(batch)
+            self._watch(batch)
+        if self.plateau is not None and batch.step + 1 == self.steps:
+            self.plateau.restore(self.method.networks())
+        return losses
+
+    def collapsed(self) -> str | None:
+        return same_reconstruction(self.method, self.data.train)
+
+    def update_by_latents(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The first update, by latents (N, D) of the prior.
+
+        Returns:
+            The loss, and the images (N, C, H, W) that were generated.
+        """
+        with torch.set_grad_enabled(self.trains_generator):
+            images = self.method.decode(z)
+        loss = self.method.latent_loss(z, self.method.encode(images))
+        return self._minimize(loss), images.detach()
+
+    def update_by_images(self, images: Tensor) -> Tensor:
+        """The second update, by images (N, C, H, W) in [-1, 1]; returns the loss."""
+        return self._minimize(image_loss(images, self._reconstructed(images)))
+
+    def _stopped(self) -> bool:
+        return self.plateau is not None and bool(self.plateau.stopped)
+
+    def _iterate(self, batch: Batch) -> dict[str, Tensor]:
+        own = self.method.pggan is not None
+        generator = self.method.space.generator.requires_grad_(self.trains_generator)
+        generator.train(self.trains_generator and own)
+        with torch.no_grad():
+            z = self.method.sample_latents(batch.share(self.config.batch_size), batch.draws)
+        loss, generated = self.update_by_latents(z)
+        losses = {"latent": loss}
+        if self.cyclic:
+            images = generated
+            if batch.images is not None:
+                images = augmented(batch.images, batch.draws, self.config)
+            losses["image"] = self.update_by_images(images)
+        return losses
+
+    def _reconstructed(self, images: Tensor) -> Tensor:
+        """As the generator makes them: a clamped pixel would have no gradient."""
+        return self.method.space.images(self.method.encode(images))
+
+    def _minimize(self, loss: Tensor) -> Tensor:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def _set_rate(self, step: int) -> None:
+        rate = self.config.learning_rate * decay(
+            self.iterations[step] / self.config.iterations, self.config.decay_share
+        )
+        if self.plateau is not None:
+            rate *= float(self.plateau.scale)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def _watch(self, batch: Batch) -> None:
+        """At the end of an epoch, look at the images that were held back."""
+        if self.plateau is None or self.images is None:
+            return
+        epoch = max(self.images // self.config.batch_size, 1)
+        if (batch.step + 1) % epoch == 0 and self.images < len(self.data.train):
+            loss = self._validation_loss()
+            if batch.processes > 1:  # norms differ between processes; rates must not
+                torch.distributed.all_reduce(loss)
+            self.plateau.heed(loss / batch.processes, self.method.networks())
+
+    @torch.no_grad()
+    def _validation_loss(self) -> Tensor:
+        """The sum of both losses on held back images and on as many latents, ever the same."""
+        method, space = self.method.eval(), self.method.space
+        held_back = torch.arange(self.images or 0, len(self.data.train))
+        total = torch.zeros((), device=method._mean.device)
+        for indices in held_back.split(_VALIDATED_AT_ONCE):
+            images = self.data.train.batch(indices)[0].to(total.device)
+            noise = normals(
+                derive_seed(0, "validation"), int(indices[0]), len(indices), space.noise_dim
+            )
+            z = space.latents(noise.to(total.device))
+            losses = method.latent_loss(z, method.encode(method.decode(z)))
+            losses = losses + image_loss(images, self._reconstructed(images))
+            total += losses * len(indices) / len(held_back)
+        method.train()
+        return total
+
+
+def latent_loss(z: Tensor, found: Tensor) -> Tensor:
+    """Equation 1: the mean squared difference of latents (N, D), a scalar."""
+    return F.mse_loss(found, z)
+
+
+def image_loss(images: Tensor, reconstructed: Tensor) -> Tensor:
+    """Equation 2: the mean absolute difference of images (N, C, H, W), a scalar."""
+    return F.l1_loss(reconstructed, images)
+
+
+def decay(progress: float, share: float) -> float:
+    """What a rate is multiplied by: 1 until the last ``share``, then half a cosine down to 0.
+
+    Args:
+        progress: Of the training, in [0, 1].
+        share: See ``CRGConfig.decay_share``.
+    """
+    left = (1 - progress) / share if share else 1.0
+    return (1 - math.cos(math.pi * min(left, 1.0))) / 2
+
+
+def augmented(images: Tensor, draws: Draws, config: CRGConfig) -> Tensor:
+    """Images (N, C, H, W), mirrored, turned upside down and turned; what comes in is edge."""
+    if config.flip:
+        images = mirrored(images, draws)
+    if config.vertical_flip:
+        chosen = draws.uniform("vertical flip", len(images))[:, :, None, None] < 0.5
+        images = torch.where(chosen, images.flip(2), images)
+    if config.rotation:
+        share = draws.uniform("rotation", len(images))[:, 0] * 2 - 1
+        angle = share * math.radians(config.rotation)
+        zero = torch.zeros_like(angle)
+        rows = [angle.cos(), -angle.sin(), zero, angle.sin(), angle.cos(), zero]
+        turn = torch.stack(rows, dim=1).reshape(-1, 2, 3)
+        grid = F.affine_grid(turn, list(images.shape), align_corners=False)
+        images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    return images
+
+
+def _new_encoder(config: CRGConfig, data: TrainingData, dim: int) -> nn.Module:
+    if config.encoder == "narrow":
+        encoder: nn.Module = NarrowEncoder(data.size, data.channels, dim, config.encoder_width)
+    else:
+        encoder = VGGEncoder(data.size, data.channels, dim, config.dropout)
+        if config.encoder_weights == "imagenet":
+            if data.extractor is None:
+                raise ValueError(
+                    "CRG's encoder starts from VGG-16's weights, and the run has no extractors: "
+                    "add --set encoder_weights=random or encoder=narrow"
+                )
+            encoder.load_imagenet(data.extractor("vgg16").features.state_dict())
+    return encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _prior(space: LatentSpace) -> tuple[Tensor, Tensor]:
+    """The mean (D,) of the prior's latents and their deviation from it (a scalar)."""
+    device = next(space.generator.parameters()).device
+    noise = normals(derive_seed(0, "prior"), 0, _PRIOR_SAMPLES, space.noise_dim).to(device)
+    with torch.no_grad():
+        latents = space.latents(noise)
+    if latents is noise:
+        return torch.zeros(space.dim), torch.ones(())
+    mean = latents.mean(dim=0)
+    return mean.cpu(), (latents - mean).square().mean().sqrt().cpu()
+
+
+def _new_optimizer(config: CRGConfig, trained: nn.Module) -> torch.optim.Optimizer:
+    if config.optimizer == "adam":
+        return torch.optim.Adam(trained.parameters(), config.learning_rate, fused=True)
+    return torch.optim.RMSprop(trained.parameters(), config.learning_rate, alpha=0.9, eps=1e-8)
