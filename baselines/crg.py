@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from baselines.base import Batch, Inverter, MethodConfig, Stage, TrainingData
 from baselines.collapse import same_reconstruction
 from baselines.crg_config import CRGConfig
-from baselines.latent_space import LatentSpace, given_space
+from baselines.latent_space import LatentSpace, given_space, has_styles
 from baselines.nets.crg_encoder import NarrowEncoder, VGGEncoder
 from baselines.pggan import PGGAN, PGGAN_SMALL, PGGAN_SMOKE, PGGANStage
 from baselines.plateau import Plateau
@@ -81,7 +81,7 @@ class CRG(Inverter):
             "latent_only_share": 0.7,
             "batch_size": 64,
             "optimizer": "adam",
-            "learning_rate": 2e-3,
+            "learning_rate": 1e-3,
             "decay_share": 0.7,
             "validation_share": 0.0,
             "rotation": 0.0,
@@ -106,6 +106,8 @@ class CRG(Inverter):
             if self.trains_generator:
                 self.generator_copy = copy.deepcopy(self.space.generator)
                 self.space = LatentSpace(self.generator_copy)
+        if has_styles(self.space.generator):
+            self.interpolation = "linear"  # type: ignore[misc]  # W is no sphere
         self.encoder = _new_encoder(config, data, self.space.dim)
         mean, deviation = _prior(self.space)
         self.register_buffer("_mean", mean)
@@ -167,6 +169,11 @@ class CRGTrainedGenerator(CRG):
     """CRG(TG): both losses train the generator too, with the encoder's optimiser."""
 
     trains_generator = True
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        **CRG.presets,
+        # Twice the work where the generator learns too.
+        "small": {**CRG.presets["small"], "iterations": 1100, "latent_only_share": 0.8},
+    }
 
 
 class EncoderStage(Stage):

@@ -233,6 +233,7 @@ def test_both_updates_follow_the_equations() -> None:
 def test_codes_in_w_are_measured_by_their_deviation(tiny_data: TrainingData) -> None:
     some = replace(tiny_data, train=Painted())
     method = make(some=some, batch_size=32, iterations=2)
+    assert (method.interpolation, make().interpolation) == ("linear", "spherical")
     draws = Draws(1, 0, 0, 1)
     codes = method.sample_latents(400, draws)
     assert codes.shape == (400, 8)
@@ -409,3 +410,13 @@ def test_the_defaults_are_the_papers() -> None:
     assert (config.stage_one, config.encoder, config.image_source) == ("train", "vgg16", "real")
     assert (config.optimizer, config.learning_rate, config.dropout) == ("rmsprop", 1e-4, 0.5)
     assert config.latent_only_share == config.decay_share == 0
+
+
+@pytest.mark.parametrize("kind", [CRG, CRGTrainedGenerator])
+@pytest.mark.parametrize(("preset", "size"), [("smoke", 32), ("small", 64), ("paper", 128)])
+def test_presets_fit_their_images(kind: type[CRG], preset: str, size: int) -> None:
+    settings = kind.configure(preset, {"encoder_weights": "random", "stage_one": "train"})
+    some = data(generator=None, size=size)
+    with torch.device("meta"):
+        method = kind(settings, some)
+    assert method.space.dim == settings.pggan.z_dim
