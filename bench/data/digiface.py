@@ -59,6 +59,7 @@ class DigiFace(Dataset):
         if size < 1:
             raise ValueError(f"The size of an image is at least 1 pixel, not {size}.")
         self.size, self._count = size, n
+        self.resizing = None if size == SIZE else "bilinear filter with antialiasing"
         self._generator = load_digiface()
         # Memory is taken up by what has been written only.
         keep = n * self.channels * size * size <= _KEPT

@@ -47,6 +47,7 @@ CASE_MODULES = (
     "bench.verify.celeba",
     "bench.verify.pioneer",
     "bench.verify.crg",
+    "bench.verify.dcgan_face",
 )
 
 Got = Mapping[str, Tensor | NDArray[Any] | float]

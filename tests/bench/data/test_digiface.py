@@ -56,6 +56,8 @@ def test_too_many_to_keep_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("size", [32, 96])
 def test_other_sizes_are_resized(size: int) -> None:
     indices = torch.arange(3)
+    assert DigiFace(n=10, size=size).resizing == "bilinear filter with antialiasing"
+    assert DigiFace(n=10).resizing is None
     resized, full = (DigiFace(n=10, size=side).batch(indices)[0] for side in (size, 64))
     assert resized.shape == (3, 3, size, size)
     expected = functional.interpolate(full, size, mode="bilinear", antialias=True)
