@@ -48,6 +48,7 @@ CASE_MODULES = (
     "bench.verify.pioneer",
     "bench.verify.crg",
     "bench.verify.dcgan_face",
+    "bench.verify.bigan",
 )
 
 Got = Mapping[str, Tensor | NDArray[Any] | float]
