@@ -334,6 +334,10 @@ class Editor(Method):
 class Inverter(Method):
     """Encodes images into a generator's latent space (track ``reconstruction``).
 
+    Two numbers are read where a class has them: ``steps_per_image``, how many optimiser steps it
+    takes to encode an image, and ``most_images``, how many test images an encoder that takes that
+    long is tried on at most, and how many samples.
+
     Attributes:
         interpolation: How paths between two latents keep to the prior: ``"linear"``, or
             ``"spherical"`` where latents lie on a sphere or are drawn from N(0, I).

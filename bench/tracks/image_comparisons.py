@@ -74,6 +74,10 @@ class Comparisons:
             for name, parts in self._scores.items()
         }
 
+    def averages(self) -> dict[str, float]:
+        """Each score over all images."""
+        return {name: float(np.concatenate(parts).mean()) for name, parts in self._scores.items()}
+
 
 def feature_distance(extractor: FeatureExtractor, first: Tensor, second: Tensor) -> Tensor:
     """The distance between two batches of images as a feature network sees them, image by image.
