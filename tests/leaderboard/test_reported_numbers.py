@@ -40,6 +40,18 @@ def test_contrafeat_as_its_sources_print_it():
     assert sweep.identity["directions"] == 30
 
 
+def test_crg_as_it_prints_its_tables_with_errors_that_no_one_scale_has():
+    numbers = [one for one in load_reported() if one.track == "reconstruction"]
+    assert len(numbers) == 4 + 8 * 5
+    found = {(one.method, one.variant, one.metric): one for one in numbers}
+    assert found["crg", "128 latents", "fid"].value == 9.4
+    assert found["alpha-gan", "", "whash"].value == 0.855
+    for method in {one.method for one in numbers if one.metric == "mse"}:
+        error = found[method, "", "mse"]
+        assert error.value < found[method, "", "mae"].value ** 2
+        assert "cannot be on one scale" in error.protocol
+
+
 def test_rows_become_numbers(tmp_path):
     path = tmp_path / "paper.toml"
     path.write_text(SOURCE)
