@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -84,6 +85,7 @@ def kl_to_standard_normal(
             "one sample has no variance, which the divergence from N(0, I) needs: choose a "
             "batch_size of at least 2 for each process"
         )
+    samples = samples.to(torch.promote_types(samples.dtype, torch.float32))  # not in bfloat16
     mean, variance = samples.mean(dim=0), samples.var(dim=0, correction=0)
     # log(variance) / 2 is the logarithm of the standard deviation.
     square, log_deviation = (

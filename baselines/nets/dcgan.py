@@ -9,6 +9,9 @@ those of every DCGAN written after PyTorch's example, such as the generator of D
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -109,6 +112,43 @@ def dcgan_init(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 1.0 if isinstance(module, _BatchNorm) else 0.0, 0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def architecture(encoder: Mapping[str, Tensor], generator: Mapping[str, Tensor]) -> dict[str, int]:
+    """The arguments of the networks that state dicts belong to.
+
+    Args:
+        encoder: State dict of an encoder.
+        generator: State dict of its generator.
+
+    Returns:
+        ``size``, ``channels``, ``z_dim``, ``generator_width`` and ``encoder_width``.
+
+    Raises:
+        ValueError: They are of other networks.
+    """
+    first, kernels = _kernels(encoder)[0], _kernels(generator)
+    inner, outer = kernels[0], kernels[-1]
+    small = outer.shape[-1] == 1  # the pointwise convolution at 32 px
+    return {
+        "size": 32 if small else 2 ** (len(kernels) + 1),
+        "channels": first.shape[1],
+        "z_dim": inner.shape[0],
+        "generator_width": outer.shape[1] // 2 if small else outer.shape[0],
+        "encoder_width": first.shape[0],
+    }
+
+
+def _kernels(state: Mapping[str, Tensor]) -> list[Tensor]:
+    """The weights of the convolutions from first to last."""
+    found = {
+        int(name.split(".")[1]): value
+        for name, value in state.items()
+        if re.fullmatch(r"main\.\d+\.weight", name) and value.ndim == 4
+    }
+    if len(found) < 4:
+        raise ValueError("it has too few convolutions for a DCGAN")
+    return [found[number] for number in sorted(found)]
 
 
 def _after(channels: int) -> list[nn.Module]:

@@ -55,12 +55,12 @@ def require(path: Path, expected: Container) -> None:
         raise Refused(f"{path} is {_TITLES[found]}, not {_TITLES[expected]}.")
 
 
-def asks_for_code(path: Path, name: str) -> Refused:
+def asks_for_code(path: Path, name: str, title: str = "StyleGAN2") -> Refused:
     """The refusal of a file that names something which would have to be imported and called."""
     shown = ascii(name)[1:-1]  # it comes from the file: no control characters on the terminal
     return Refused(
         f"{path} was refused, and nothing in it was executed: it asks for {shown}, which no "
-        "StyleGAN2 checkpoint needs; use a copy whose origin you trust, or its weights as "
+        f"{title} checkpoint needs; use a copy whose origin you trust, or its weights as "
         ".safetensors."
     )
 

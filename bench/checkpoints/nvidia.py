@@ -8,19 +8,26 @@ file needs; its tensors are pickles inside the pickle, and are read in the same 
 from __future__ import annotations
 
 import io
-import math
 import mmap
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import torch
 from torch import Tensor
 
 from bench.checkpoints.container import asks_for_code, require
 from bench.checkpoints.pickle_stream import ForeignName, MalformedPickle, TakesState, read_pickle
+from bench.checkpoints.torch_pickle import (
+    StoredPart,
+    expect_types,
+    parameter,
+    parts_of,
+    read_stream,
+    strided,
+    string_set,
+    tensors_of,
+)
 from bench.errors import Refused
 
 NETWORKS = ("G", "D", "G_ema")
@@ -86,24 +93,16 @@ def _refusal(path: Path, foreign: ForeignName) -> Refused:
     return asks_for_code(path, name)
 
 
-@dataclass(frozen=True)
-class _Module:
-    """Stand-in for any decorated module: its state, unread."""
+@dataclass
+class _Module(StoredPart):
+    """Stand-in for any decorated module."""
 
-    class_name: str
-    state: dict[str, Any]
-    embeds_source: bool
-
-    def table(self, name: str) -> dict[str, Any]:
-        """``_parameters``, ``_buffers`` or ``_modules``, without the empty entries."""
-        entries = self.state.get(name, {})
-        _expect_types(dict, entries)
-        return {key: value for key, value in entries.items() if value is not None}
+    embeds_source: bool = False
 
 
 def _module(meta: dict[str, Any]) -> _Module:
     """``torch_utils.persistence._reconstruct_persistent_obj``."""
-    _expect_types(dict, meta, meta.get("state"))
+    expect_types(dict, meta, meta.get("state"))
     return _Module(str(meta.get("class_name")), meta["state"], bool(meta.get("module_src")))
 
 
@@ -114,105 +113,37 @@ def _snapshot(content: Any) -> Snapshot:
     for name in NETWORKS:
         if content.get(name) is None:
             continue
-        parts = dict(_parts(content[name], "", set()))
+        parts = parts_of(content[name])
         networks[name] = _network(parts)
-        embedded_sources += sum(part.embeds_source for part in parts.values())
+        embedded_sources += sum(_embeds_source(part) for part in parts.values())
     left_out = tuple(
         str(name) for name, value in content.items() if value is not None and name not in networks
     )
     return Snapshot(networks, left_out, embedded_sources)
 
 
-def _network(parts: dict[str, _Module]) -> StoredNetwork:
+def _embeds_source(part: StoredPart) -> bool:
+    return isinstance(part, _Module) and part.embeds_source
+
+
+def _network(parts: dict[str, StoredPart]) -> StoredNetwork:
     whole = parts[""]
     if whole.state.get("_init_args"):
         raise MalformedPickle(f"{whole.class_name!r} was made with unnamed arguments")
     init_kwargs = whole.state.get("_init_kwargs", {})
-    _expect_types(dict, init_kwargs)
-    tensors = {}
-    for prefix, part in parts.items():
-        not_saved = part.state.get("_non_persistent_buffers_set", ())
-        for name, tensor in (part.table("_parameters") | part.table("_buffers")).items():
-            _expect_types(Tensor, tensor)
-            if name not in not_saved:
-                tensors[f"{prefix}{name}"] = tensor
-    return StoredNetwork(whole.class_name, init_kwargs, tensors)
-
-
-def _parts(module: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, _Module]]:
-    """A module and all modules within it by the prefixes of their tensors' names."""
-    _expect_types(_Module, module)
-    if id(module) in seen:  # never so in a real file; in a forged one it could go on for ever
-        raise MalformedPickle(f"the module {prefix!r} is there twice")
-    seen.add(id(module))
-    yield prefix, module
-    for name, child in module.table("_modules").items():
-        yield from _parts(child, f"{prefix}{name}.", seen)
-
-
-# ----- tensors: pickles inside the pickle, and the three functions that make a tensor of them
+    expect_types(dict, init_kwargs)
+    return StoredNetwork(whole.class_name, init_kwargs, tensors_of(parts))
 
 
 def _storage(stream: bytes) -> Tensor:
-    """Read the argument of ``torch.storage._load_from_bytes``: a whole legacy torch.save file.
-
-    Five pickles (magic number, version, system, the object, its keys), then for every key the
-    number of elements and the raw data.
+    """Read the argument of ``torch.storage._load_from_bytes``: a whole file of torch.save.
 
     Returns:
         One-dimensional tensor of all elements.
     """
-    file = io.BytesIO(stream)
-    _, version = read_pickle(file, {}), read_pickle(file, {})
-    system = read_pickle(file, {})
-    dtype, key, count = read_pickle(file, _STORAGES, _persistent_storage)
-    keys = read_pickle(file, {})
-    if version != 1001 or system.get("little_endian") is not True or keys != [key]:
-        raise MalformedPickle("a tensor's data is in an unknown format")
-    if struct.unpack("<q", file.read(8))[0] != count:
-        raise MalformedPickle("a tensor's data has another length than its header says")
-    raw = bytearray(stream[file.tell() :])
-    if len(raw) != count * dtype.itemsize:
-        raise MalformedPickle("a tensor's data is cut off")
-    return torch.frombuffer(raw, dtype=dtype) if raw else torch.empty(0, dtype=dtype)
-
-
-def _persistent_storage(identity: tuple[Any, ...]) -> tuple[torch.dtype, str, int]:
-    kind, dtype, key, location, count, view = identity
-    if kind != "storage" or type(dtype) is not torch.dtype or view is not None:
-        raise MalformedPickle("a tensor refers to something that is no storage")
-    # The device that it was saved from, such as cuda:0, does not matter here.
-    _expect_types(str, key, location)
-    _expect_types(int, count)
-    return dtype, key, count
-
-
-def _tensor(
-    storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any
-) -> Tensor:
-    """``torch._utils._rebuild_tensor_v2``; what follows the stride matters to autograd only."""
-    _expect_types(Tensor, storage)
-    _expect_types(int, offset, *size, *stride)
-    steps = [(n - 1) * step for n, step in zip(size, stride, strict=True)]
-    if min((offset, *size, *stride)) < 0 or math.prod(size) > storage.numel():
-        raise MalformedPickle("a tensor is larger than its data")
-    if math.prod(size) and offset + sum(steps) >= storage.numel():
-        raise MalformedPickle("a tensor reaches beyond its data")
-    return storage.as_strided(size, stride, offset).clone(memory_format=torch.contiguous_format)
-
-
-def _parameter(tensor: Tensor, *_: Any) -> Tensor:
-    """``torch._utils._rebuild_parameter``; whether it wants gradients is not the file's choice."""
-    _expect_types(Tensor, tensor)
-    return tensor
-
-
-def _expect_types(kind: type, *values: Any) -> None:
-    if not all(type(value) is kind for value in values):
-        raise MalformedPickle(f"something else stands where a {kind.__name__} belongs")
-
-
-# ----- the other names
+    storage = read_stream(io.BytesIO(stream), {})
+    expect_types(Tensor, storage)
+    return cast(Tensor, storage)
 
 
 @dataclass
@@ -233,7 +164,7 @@ def _numpy_type(code: str, *_: Any) -> _NumpyType:
 
 
 def _numpy_scalar(kind: _NumpyType, raw: bytes) -> int | float | bool:
-    _expect_types(_NumpyType, kind)
+    expect_types(_NumpyType, kind)
     value: int | float | bool = struct.unpack(_NUMBERS[kind.code], raw)[0]
     return value
 
@@ -242,37 +173,18 @@ def _dict() -> dict[str, Any]:
     return {}
 
 
-def _set(members: list[str | int]) -> set[str | int]:
-    if not all(type(member) in (str, int) for member in members):
-        raise MalformedPickle("a member of a set is neither a text nor an integer")
-    return set(members)
-
-
 _NUMBERS = {"f8": "<d", "f4": "<f", "i8": "<q", "i4": "<i", "b1": "<?"}
-
-_STORAGES = {
-    ("torch", "FloatStorage"): torch.float32,
-    ("torch", "DoubleStorage"): torch.float64,
-    ("torch", "HalfStorage"): torch.float16,
-    ("torch", "BFloat16Storage"): torch.bfloat16,
-    ("torch", "LongStorage"): torch.int64,
-    ("torch", "IntStorage"): torch.int32,
-    ("torch", "ShortStorage"): torch.int16,
-    ("torch", "CharStorage"): torch.int8,
-    ("torch", "ByteStorage"): torch.uint8,
-    ("torch", "BoolStorage"): torch.bool,
-}
 
 # Everything that generators, discriminators and the augmentation pipe of 2020 to now refer to.
 _NAMES = {
     ("torch_utils.persistence", "_reconstruct_persistent_obj"): _module,
     ("collections", "OrderedDict"): _dict,
     ("dnnlib.util", "EasyDict"): _dict,
-    ("builtins", "set"): _set,
+    ("builtins", "set"): string_set,
     ("numpy", "dtype"): _numpy_type,
     ("numpy.core.multiarray", "scalar"): _numpy_scalar,
     ("numpy._core.multiarray", "scalar"): _numpy_scalar,
-    ("torch._utils", "_rebuild_parameter"): _parameter,
-    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_parameter"): parameter,
+    ("torch._utils", "_rebuild_tensor_v2"): strided,
     ("torch.storage", "_load_from_bytes"): _storage,
 }

@@ -196,6 +196,8 @@ _LITERALS = frozenset(
         "SHORT_BINUNICODE",
         "BINUNICODE",
         "BINUNICODE8",
+        "SHORT_BINSTRING",  # texts of Python 2
+        "BINSTRING",
         "SHORT_BINBYTES",
         "BINBYTES",
         "BINBYTES8",

@@ -45,6 +45,7 @@ CASE_MODULES = (
     "bench.verify.attgan",
     "bench.verify.infonce",
     "bench.verify.celeba",
+    "bench.verify.age",
     "bench.verify.pioneer",
     "bench.verify.crg",
     "bench.verify.dcgan_face",

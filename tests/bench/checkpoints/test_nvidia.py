@@ -108,7 +108,7 @@ SAME_MODULE_TWICE += streams.value("b") + b"h\x05u"
         (b"}()Nu", "a key is neither"),
         (b"h\x07", "do not fit together"),
         (streams.module(_parameters=streams.value({"w": 1})), "Tensor"),
-        (streams.module(_modules=streams.value({"w": 1})), "_Module"),
+        (streams.module(_modules=streams.value({"w": 1})), "a module belongs"),
         (streams.module(_init_args=streams.value((1,))), "unnamed"),
         (streams.module(_modules=SAME_MODULE_TWICE), "twice"),
     ],
