@@ -25,7 +25,7 @@ Examples:
 """
 )
 @click.argument("run")
-@click.argument("more_amounts", nargs=-1, type=float, metavar="")
+@click.argument("more_amounts", nargs=-1, type=float, metavar="[K]...")
 @click.option("--source", multiple=True, required=True, metavar=_POINTER, help="What to edit.")
 @click.option(
     "--without", multiple=True, required=True, metavar=_POINTER, help="Without the attribute."
