@@ -201,6 +201,8 @@ def test_collapse_is_seen() -> None:
     stage = only_stage(method)
     with torch.no_grad():
         method.decoder.main[-1].weight.zero_()
+    assert stage.collapsed() is None  # too early to tell
+    method.encoder.main[1].num_batches_tracked.fill_(100)
     reason = stage.collapsed()
     assert reason is not None
     assert "same picture" in reason

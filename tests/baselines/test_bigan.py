@@ -306,6 +306,8 @@ def test_collapse_is_seen() -> None:
     method = make(BiGAN).train()
     with torch.no_grad():
         method.generator.last.weight.zero_()
+    assert stages(method)[0].collapsed() is None  # too early to tell
+    method.generator.norm.num_batches_tracked.fill_(100)
     reason = stages(method)[0].collapsed()
     assert reason is not None
     assert "same picture" in reason
