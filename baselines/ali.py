@@ -63,7 +63,7 @@ class ALI(Inverter):
     Config = ALIConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {
-            "iterations": 700,
+            "iterations": 450,
             "batch_size": 32,
             "z_dim": 64,
             "width": 8,
