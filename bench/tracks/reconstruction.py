@@ -45,14 +45,13 @@ from bench.tracks import (
 )
 from bench.tracks.image_comparisons import lpips_if_present
 from bench.tracks.inversion import Inversion
-from bench.tracks.likeness import Identity, LatentPairs, Likeness, Scores, measurements
+from bench.tracks.likeness import TABLE_2, Identity, LatentPairs, Likeness, Scores, measurements
 from bench.tracks.reconstruction_figures import Subject, draw_figures
 from bench.tracks.sample_quality import Subsets, features_of_real_images, sample_quality
 from leaderboard.schema import Measurement
 from metrics.editing import Bootstrap
 
 _KEPT: tuple[Kept, ...] = ("pooled", "logits")
-_TABLE_2 = ("dhash", "phash", "whash", "mae", "mse")  # come first, in the paper's order
 _PROBES = 8  # images that tell whether the dataset's latents are the method's
 _PIXELS = "MAE and MSE are means over all elements of an image in [-1, 1], then over images"
 
@@ -126,7 +125,7 @@ class ReconstructionTrack(Track):
         own_likeness, own_pairs, statistics = _reconstruct_samples(bench, latents)
         images, latent = likeness.scores(bench.bootstrap), own_pairs.scores(bench.bootstrap)
         metrics = [
-            *bench.measurements({name: images.pop(name) for name in _TABLE_2}),
+            *bench.measurements({name: images.pop(name) for name in TABLE_2}),
             *bench.measurements({"latent_error": latent.pop("latent_error")}),
             *_sample_scores(bench, statistics),
             *bench.measurements({**images, **latent}),
