@@ -17,7 +17,7 @@ whose pictures resemble it most.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import ClassVar, Literal, Self
 
@@ -25,7 +25,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from baselines.base import FeatureExtractor, Inverter, MethodConfig, TrainingData
+from baselines.base import Inverter, MethodConfig, TrainingData
 from baselines.latent_space import given_space, has_styles
 from baselines.randomness import Draws, derive_seed, normals, uniforms
 
@@ -39,7 +39,6 @@ class GradientInversionConfig(MethodConfig):
     Attributes:
         steps: Steps of Adam from each start.
         learning_rate: Of Adam, in standard deviations of the latents.
-        schedule: ``constant``, or ``cosine`` down to 0 at the last step.
         restarts: Starts that are followed for each image; the best end is taken.
         candidates: Starts that are looked at; each image follows those nearest to it. None: as
             many as are followed.
@@ -57,7 +56,6 @@ class GradientInversionConfig(MethodConfig):
 
     steps: int = Field(5000, ge=1)
     learning_rate: float = Field(0.01, gt=0)
-    schedule: Literal["constant", "cosine"] = "constant"
     restarts: int = Field(1, ge=1)
     candidates: int | None = Field(None, ge=1)
     image_loss: Literal["mse", "mae"] = "mse"
@@ -107,9 +105,8 @@ class GradientInversion(Inverter):
     presets: ClassVar = {
         "smoke": {"steps": 3, "learning_rate": 0.1, "restarts": 2},
         "small": {
-            "steps": 60,
-            "learning_rate": 0.15,
-            "schedule": "cosine",
+            "steps": 40,
+            "learning_rate": 0.1,
             "candidates": 1024,
             "most_images": 128,
         },
@@ -122,7 +119,7 @@ class GradientInversion(Inverter):
             self.interpolation = "linear"  # type: ignore[misc]  # W is no sphere
         self.most_images = config.most_images
         self.steps_per_image = config.steps * config.restarts
-        self.features = _feature_network(config, data)
+        self._feature_maps = _feature_maps(config, data)
         self._shape = (data.channels, data.size, data.size)
 
     def encode(self, images: Tensor) -> Tensor:
@@ -164,7 +161,6 @@ class GradientInversion(Inverter):
                 # Of the sum over images, so that the gradient of each is what it would be alone.
                 ones = torch.ones_like(losses)
                 (positions.grad,) = torch.autograd.grad(losses, positions, ones)
-                optimizer.param_groups[0]["lr"] = self._learning_rate(step)
                 optimizer.step()
                 self._clip(positions.data, step)
         chosen = least.view(-1, restarts).argmin(dim=1)
@@ -180,9 +176,6 @@ class GradientInversion(Inverter):
             losses = losses + self.config.feature_weight * torch.stack(distances).mean(dim=0)
         return losses
 
-    def _feature_maps(self, images: Tensor) -> Sequence[Tensor]:
-        return self.features.feature_maps(images) if self.features is not None else ()
-
     def _starts(self, images: Tensor) -> Tensor:
         """Where each image begins, (N, R, D) in standard deviations."""
         starts = self._candidates
@@ -197,12 +190,6 @@ class GradientInversion(Inverter):
             compute_mode="donot_use_mm_for_euclid_dist",
         )
         return starts[distances.topk(self.config.restarts, largest=False).indices]
-
-    def _learning_rate(self, step: int) -> float:
-        rate = self.config.learning_rate
-        if self.config.schedule == "cosine":
-            rate *= (1 + math.cos(math.pi * step / self.config.steps)) / 2
-        return rate
 
     def _clip(self, positions: Tensor, step: int) -> None:
         """Bring numbers of (N * R, D) back into the range."""
@@ -275,15 +262,16 @@ def image_losses(made: Tensor, wanted: Tensor, kind: Literal["mse", "mae"]) -> T
     return errors.flatten(1).mean(dim=1)
 
 
-def _feature_network(
+def _feature_maps(
     config: GradientInversionConfig, data: TrainingData
-) -> FeatureExtractor | None:
+) -> Callable[[Tensor], Sequence[Tensor]]:
+    """What the feature loss compares; a closure, so that no checkpoint holds the network."""
     if not config.feature_weight:
-        return None
+        return lambda images: ()
     if data.extractor is None:
         raise ValueError(
             "gradient-inversion takes its feature loss from an extractor, and the run has none: "
             "add --set feature_weight=0."
         )
-    network: FeatureExtractor = data.extractor(config.extractor)
-    return network
+    network = data.extractor(config.extractor)
+    return lambda images: network.feature_maps(images)
