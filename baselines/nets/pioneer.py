@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baselines.nets.spectral import spectrally_normalized
 from baselines.sphere import on_sphere
 
 _SLOPE = 0.2  # of every leaky rectifier
@@ -159,7 +160,7 @@ class SpectralConv2d(nn.Module):
     goes on where it ended in training mode only, so that evaluation repeats itself.
 
     Attributes:
-        u: (outputs, 1), the left singular vector as far as it is known.
+        u: (outputs,), the left singular vector as far as it is known.
     """
 
     u: Tensor
@@ -170,28 +171,20 @@ class SpectralConv2d(nn.Module):
         self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
         nn.init.kaiming_normal_(self.weight)
         self.bias = nn.Parameter(torch.zeros(outputs))
-        self.register_buffer("u", torch.randn(outputs, 1))
+        self.register_buffer("u", torch.randn(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.normalized_weight(), self.bias, padding=self.padding)
 
     def normalized_weight(self) -> Tensor:
         """The weight (outputs, inputs, kernel, kernel) over its norm after one power iteration."""
-        # Rounded to bfloat16, the vectors would not settle.
-        with torch.autocast(self.weight.device.type, enabled=False):
-            matrix = self.weight.flatten(1)  # (outputs, inputs * kernel^2)
-            v = F.normalize(matrix.T @ self.u.clone(), dim=0)  # autograd keeps what it was
-            stretched = matrix @ v
-            norm = stretched.norm()  # u' W v with u' = W v / |W v|
-            if self.training:
-                self.u.copy_((stretched / norm).detach())
-            return self.weight / norm
+        return spectrally_normalized(self.weight, self.u, advance=self.training)
 
     @torch.no_grad()
     def settle(self) -> None:
         """Set ``u`` to what endless power iterations lead to."""
         matrix = self.weight.flatten(1).double()
-        self.u.copy_(torch.linalg.eigh(matrix @ matrix.T).eigenvectors[:, -1:])
+        self.u.copy_(torch.linalg.eigh(matrix @ matrix.T).eigenvectors[:, -1])
 
 
 class PixelNorm(nn.Module):
@@ -266,7 +259,7 @@ def our_states(states: Mapping[str, Tensor], encoder: bool) -> dict[str, Tensor]
                 found,
             )
         if not found.startswith("label_embed."):
-            renamed[found] = value
+            renamed[found] = value.flatten() if found.endswith(".u") else value
     return renamed
 
 

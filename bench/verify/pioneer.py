@@ -50,7 +50,7 @@ def encoder_case(golden: Case) -> dict[str, Tensor]:
             if name.startswith(prefix) and asked == "grad":
                 got[name] = _gradient(encoder.get_parameter(_renamed(rest)))
             elif name.startswith(prefix) and asked == "u_after1":
-                got[name] = encoder.get_buffer(_renamed(f"{rest}.weight_u")).clone()
+                got[name] = encoder.get_buffer(_renamed(f"{rest}.weight_u"))[:, None].clone()
         encoder(image, phase, alpha)
         got[f"{prefix}call3"] = encoder(image, phase, alpha)
     return got

@@ -236,7 +236,7 @@ def test_power_iterations_lead_to_the_largest_singular_value() -> None:
         layer.normalized_weight()
     torch.testing.assert_close(layer.normalized_weight(), exact)
     other = SpectralConv2d(4, 6, 3).eval()
-    other.load_state_dict({**layer.state_dict(), "u": torch.ones(6, 1)})
+    other.load_state_dict({**layer.state_dict(), "u": torch.ones(6)})
     once = other.normalized_weight()
     torch.testing.assert_close(other.normalized_weight(), once)
     other.settle()
