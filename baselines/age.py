@@ -156,8 +156,7 @@ class AGE(Inverter):
     def stages(self, data: TrainingData) -> Iterator[Stage]:
         if self._trained:
             return
-        config = self.config
-        yield AdversarialStage("adversarial", self, data)
+        config, trainings = self.config, [AdversarialStage("adversarial", self, data)]
         if config.finetuning_epochs and not config.iterations:
             finetuned = config.model_copy(
                 update={
@@ -166,7 +165,8 @@ class AGE(Inverter):
                     "encoder_match_x": config.finetuning_match_x,
                 }
             )
-            yield AdversarialStage("finetuning", self, data, finetuned, config.epochs)
+            trainings.append(AdversarialStage("finetuning", self, data, finetuned, config.epochs))
+        yield from trainings  # made together: what is wrong with the second shows at once
 
     def load_reference(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Take over the networks ``E`` and ``G`` of the released code.
@@ -318,7 +318,7 @@ class AdversarialStage(Stage):
 
     def collapsed(self) -> str | None:
         # By moving statistics that are still close to their start, any picture is the same.
-        if int(self.method.generator.main[1].num_batches_tracked) < _SETTLED:
+        if self.method.generator.get_buffer("main.1.num_batches_tracked") < _SETTLED:
             return None
         return same_reconstruction(self.method, self.data.train)
 
