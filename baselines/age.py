@@ -31,8 +31,6 @@ from baselines.sphere import Direction, Measure, kl_to_standard_normal, mismatch
 
 Terms = dict[str, Tensor]
 
-_SETTLED = 100  # forward passes after which 0.9^n of where moving statistics began is left
-
 
 class AGEConfig(MethodConfig):
     """Settings of AGE; the defaults are those of the code for CelebA at 64 px.
@@ -317,9 +315,6 @@ class AdversarialStage(Stage):
                 group["lr"] = self.config.rate(epoch, self.first_epoch)
 
     def collapsed(self) -> str | None:
-        # By moving statistics that are still close to their start, any picture is the same.
-        if self.method.generator.get_buffer("main.1.num_batches_tracked") < _SETTLED:
-            return None
         return same_reconstruction(self.method, self.data.train)
 
     def _divergence(self, z: Tensor) -> Tensor:

@@ -24,7 +24,6 @@ from baselines.randomness import Draws
 
 _LOG_ODDS_IMAGES = 500
 _LEAST_ODDS = 1e-7
-_SETTLED = 100  # after so many steps, hardly anything of the norms' first statistics is left
 
 
 class ALIConfig(MethodConfig):
@@ -156,8 +155,6 @@ class AdversarialStage(Stage):
         return {name: loss.detach() for name, loss in losses.items()}
 
     def collapsed(self) -> str | None:
-        if self.method.get_buffer("encoder.main.1.num_batches_tracked") < _SETTLED:
-            return None
         return same_reconstruction(self.method, self.data.train)
 
     def _adam(self, rate: float, *networks: nn.Module) -> torch.optim.Adam:

@@ -27,8 +27,6 @@ from baselines.collapse import same_reconstruction
 from baselines.nets.bigan import AlexNet, ConvNet, Generator, architecture, arrays_of, take_arrays
 from baselines.randomness import Draws
 
-_SETTLED = 100  # after so many steps, hardly anything of the norms' first statistics is left
-
 
 class BiGANConfig(MethodConfig):
     """Settings of BiGAN; the defaults are those of the official ImageNet runs.
@@ -242,8 +240,6 @@ class AdversarialStage(Stage):
         }
 
     def collapsed(self) -> str | None:
-        if self.method.get_buffer("generator.norm.num_batches_tracked") < _SETTLED:
-            return None
         return same_reconstruction(self.method, self.data.train)
 
     def _adam(self, *networks: nn.Module) -> torch.optim.Adam:

@@ -76,5 +76,13 @@ def test_only_different_images_can_become_the_same(
     assert inverter.training
 
 
+def test_reconstructions_are_judged_once_batch_norms_have_settled() -> None:
+    inverter = FadingInverter(0.0)
+    inverter.norm = nn.BatchNorm1d(1)
+    assert same_reconstruction(inverter, Shades(20)) is None
+    inverter.norm.num_batches_tracked.fill_(100)
+    assert same_reconstruction(inverter, Shades(20)) is not None
+
+
 def test_the_share_that_counts_as_the_same() -> None:
     assert same_picture(Fading(5e-4), Shades(8), share=1e-5) is None
