@@ -20,6 +20,7 @@ from bench.trained import Trained, load_trained
 
 
 def main(out: Path, place: int, folders: list[Path]) -> None:
+    """Draw a row for each run, below the true edits where the dataset knows them."""
     runs = [load_trained(folder, "cpu") for folder in folders]
     test = runs[0].parts.images("test")
     image, source = test.batch(torch.tensor([place]))
