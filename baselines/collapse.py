@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from baselines.base import Editor, ImageSet, Inverter, Method
 
 _IMAGES = 8
-_SETTLED = 100
+_LEFT = 1e-4  # of what moving statistics began with, once they have settled
 
 
 def same_picture(method: Editor, train: ImageSet, share: float = 1e-3) -> str | None:
@@ -31,13 +32,22 @@ def same_picture(method: Editor, train: ImageSet, share: float = 1e-3) -> str | 
 def same_reconstruction(method: Inverter, train: ImageSet, share: float = 1e-3) -> str | None:
     """Whether all images are reconstructed as one picture; see ``same_picture``.
 
-    None, too, until batch norms have seen 100 batches: by moving statistics that are still close
-    to where they began, all pictures are the same.
+    None, too, until the batch norms have settled: by moving statistics that are still close to
+    where they began, all pictures are the same.
     """
-    seen = [int(n) for name, n in method.named_buffers() if name.endswith("num_batches_tracked")]
-    if seen and max(seen) < _SETTLED:
+    if not _settled(method):
         return None
     return _same(method, train, lambda images, _: method.decode(method.encode(images)), share)
+
+
+def _settled(method: Method) -> bool:
+    norms = [module for module in method.modules() if isinstance(module, _BatchNorm)]
+    left = [
+        (1 - norm.momentum) ** int(norm.num_batches_tracked)
+        for norm in norms
+        if norm.momentum is not None and norm.num_batches_tracked
+    ]
+    return all(share < _LEFT for share in left) if left else not norms
 
 
 def _same(

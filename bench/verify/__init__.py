@@ -46,6 +46,8 @@ CASE_MODULES = (
     "bench.verify.infonce",
     "bench.verify.celeba",
     "bench.verify.age",
+    "bench.verify.vae_gan",
+    "bench.verify.alpha_gan",
     "bench.verify.pioneer",
     "bench.verify.crg",
     "bench.verify.dcgan_face",

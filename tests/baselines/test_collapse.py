@@ -82,6 +82,10 @@ def test_reconstructions_are_judged_once_batch_norms_have_settled() -> None:
     assert same_reconstruction(inverter, Shades(20)) is None
     inverter.norm.num_batches_tracked.fill_(100)
     assert same_reconstruction(inverter, Shades(20)) is not None
+    inverter.norm.momentum = 0.01
+    assert same_reconstruction(inverter, Shades(20)) is None
+    inverter.norm.num_batches_tracked.fill_(1000)
+    assert same_reconstruction(inverter, Shades(20)) is not None
 
 
 def test_the_share_that_counts_as_the_same() -> None:
