@@ -7,9 +7,8 @@ singular vectors for constants. Some released programs let gradients flow throug
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-
-_EPSILON = 1e-12
 
 
 def spectrally_normalized(weight: Tensor, u: Tensor, advance: bool) -> Tensor:
@@ -26,14 +25,9 @@ def spectrally_normalized(weight: Tensor, u: Tensor, advance: bool) -> Tensor:
     # Rounded to bfloat16, the vectors would not settle.
     with torch.autocast(weight.device.type, enabled=False):
         matrix = weight.flatten(1)
-        v = _unit(u.clone() @ matrix)  # autograd keeps what u is now
+        v = F.normalize(u.clone() @ matrix, dim=0)  # autograd keeps what u is now
         stretched = matrix @ v
-        better = _unit(stretched)
-        normalized = weight / (better @ stretched)
-    if advance:
-        u.copy_(better.detach())
-    return normalized
-
-
-def _unit(vector: Tensor) -> Tensor:
-    return vector / (vector.norm() + _EPSILON)
+        norm = stretched.norm()  # u' W v, where u' = W v / |W v|
+        if advance:
+            u.copy_(F.normalize(stretched.detach(), dim=0))
+        return weight / norm

@@ -13,7 +13,8 @@ from torch.func import functional_call
 from baselines.nets.pggan import Convolution, Discriminator, Generator, Weights, minibatch_deviation
 from baselines.nets.pggan_tensorflow import our_state
 from baselines.nets.stylegan2_layers import unit_rms
-from baselines.pggan import PGGANConfig, criticism, discriminator_terms, generator_terms
+from baselines.pggan import PGGANConfig
+from baselines.pggan_losses import criticism, discriminator_terms, generator_terms
 from bench.verify import Case, case
 
 _FIRST_UP = {True: "8x8/Conv0_up/u", False: "8x8/Conv0/u"}  # fused or not
