@@ -96,7 +96,7 @@ def spectral_generator_case(golden: Case) -> dict[str, Tensor]:
     for lod in golden.config["lods"]:
         variables = _leaves(golden.weights)
         latent = golden.inputs["latent"].clone().requires_grad_(True)
-        generator = _spectral_generator(golden.config, "fmap_max", variables)
+        generator = _spectral_generator(golden, "fmap_max", variables)
         evaluate = _evaluator(generator, variables)
         images = evaluate(latent, float(lod))
         _ramped_sum(images).backward()
@@ -133,7 +133,7 @@ def losses_case(golden: Case) -> dict[str, Tensor]:
         }
     )
     below_g, below_d = (_below(variables, prefix) for prefix in ("G/", "D/"))
-    generate = _evaluator(_spectral_generator(config, "fmap_max_G", below_g).eval(), below_g)
+    generate = _evaluator(_spectral_generator(golden, "fmap_max_G", below_g).eval(), below_g)
     criticise = _evaluator(discriminator.eval(), below_d)  # norms stay as they are
     lod = float(config["lod"])
     fakes = generate(inputs["latent"], lod)
@@ -176,12 +176,10 @@ def _spectral_weights(config: Mapping[str, Any], channels: int) -> Weights:
     return Weights(2 * config["fmap_base"], channels, True, config.get("fused_scale", True))
 
 
-def _spectral_generator(
-    config: Mapping[str, Any], widest: str, variables: Mapping[str, Tensor]
-) -> Generator:
-    width, channels = config[widest], len(variables["ToRGB_lod0/bias"])
-    weights = _spectral_weights(config, width)
-    return Generator(config["resolution"], config.get("latent_size", width), channels, weights)
+def _spectral_generator(golden: Case, widest: str, variables: Mapping[str, Tensor]) -> Generator:
+    config, channels = golden.config, len(variables["ToRGB_lod0/bias"])
+    weights = _spectral_weights(config, config[widest])
+    return Generator(config["resolution"], golden.inputs["latent"].shape[1], channels, weights)
 
 
 def _evaluator(
