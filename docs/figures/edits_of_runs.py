@@ -31,7 +31,7 @@ def main(out: Path, place: int, folders: list[Path]) -> None:
     if true is not None:
         rows, names = [true, *rows], ["true edit", *names]
     columns = ["input", *(name.replace("_", " ") for name in attributes.names)]
-    title = f"{runs[0].spec.dataset}: each attribute inverted, or its hair colour switched on"
+    title = f"{runs[0].spec.dataset}: each attribute inverted, or, of colours, switched on"
     save_traversals(torch.stack(rows), out, names, columns, title, column_title="")
 
 
