@@ -156,7 +156,7 @@ def save_distributions(
         mean, deviation = float(values.mean()), float(values.std())
         label = f"{name}: {mean:.2f} ± {deviation:.2f} (n = {len(values)})"
         colour = f"C{number}"
-        axes.hist(values, edges, density=True, alpha=0.4, color=colour, label=label)
+        axes.hist(values, edges.tolist(), density=True, alpha=0.4, color=colour, label=label)
         if deviation > 0:
             at = np.linspace(mean - 4 * deviation, mean + 4 * deviation, 200)
             height = np.exp(-0.5 * ((at - mean) / deviation) ** 2) / (
