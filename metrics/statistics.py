@@ -250,7 +250,7 @@ def difference_over_seeds(first: Any, second: Any, level: float = 0.95) -> SeedD
         ValueError: Fewer than two seeds, different numbers of them, NaN or infinite scores, a level
             outside (0, 1), or differences that overflow.
     """
-    from scipy.stats import t as student  # slow to import, and tables are printed often
+    from scipy.special import stdtrit  # scipy.stats has it too, but takes long to import
 
     scores, others = (
         finite_array(values, f"The scores of the {which} method", ndim=1)
@@ -266,7 +266,8 @@ def difference_over_seeds(first: Any, second: Any, level: float = 0.95) -> SeedD
     differences = scores - others
     require_finite(differences, "The scores are so large that their differences overflow")
     mean = float(differences.mean())
-    reach = float(student.ppf((1.0 + level) / 2.0, len(scores) - 1)) * standard_error(differences)
+    quantile = float(stdtrit(len(scores) - 1, (1.0 + level) / 2.0))
+    reach = quantile * standard_error(differences)
     low, high = mean - reach, mean + reach
     require_finite((low, high), "The scores are so large that their differences overflow")
     return SeedDifference(mean, low, high, level, len(scores))

@@ -79,7 +79,7 @@ def test_training_learns_to_reconstruct(kind: Any) -> None:
     method = make(kind, widths=widths, batch_size=16, norm_momentum=0.9, **FAST[kind])
     reports = take(only_stage(method.train()), range(25))
     error = {VAEGAN: "decoder/pixels", AlphaGAN: "generator/l1"}[kind]
-    assert reports[-1][error] < 0.6 * reports[0][error]
+    assert reports[-1][error] < 0.75 * reports[0][error]
 
 
 @every

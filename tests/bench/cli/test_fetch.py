@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import importlib.metadata
 import json
 import os
 import re
@@ -196,7 +196,6 @@ def test_one_failure_does_not_keep_the_others_away(
 @pytest.fixture
 def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Download:
     """A wheel in a folder, which is all that pip knows, as the whole table."""
-    pytest.importorskip("pip")
     folder = tmp_path / "links"
     folder.mkdir()
     path = folder / "tiny_face-1.0-py3-none-any.whl"
@@ -244,8 +243,12 @@ def test_what_pip_cannot_bring_is_told(wheel: Download, monkeypatch: pytest.Monk
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     _is_missing("the package index cannot be reached", wheel)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.metadata, "version", _raise_not_found)
     _is_missing("-m ensurepip", wheel)
+
+
+def _raise_not_found(name: str) -> str:
+    raise importlib.metadata.PackageNotFoundError(name)
 
 
 def _is_missing(reason: str, wheel: Download) -> None:
