@@ -9,12 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor
 
-from bench.checkpoints.container import require
+from bench.checkpoints.torch_states import is_state, load_tensors
 from bench.errors import MissingFile, Refused
 
 _NAME = re.compile(r"weights\.(\d+)\.pth")
@@ -36,15 +34,15 @@ def read_states(path: Path) -> dict[str, dict[str, Tensor]]:
         Refused: The file is damaged, asks for more than tensors, or holds no generator.
     """
     file = _latest(path) if path.is_dir() else path
-    content = _load(file)
-    if not isinstance(content, Mapping) or not _is_state(content.get("G")):
+    content = load_tensors(file)
+    if not isinstance(content, Mapping) or not is_state(content.get("G")):
         raise Refused(
             f"{file} holds no generator under the name G, as AttGAN's checkpoints do: give a file "
             "weights.<epoch>.pth, or its experiment's folder."
         )
     networks = {role: content[role] for role in ("G", "D") if role in content}
     for role, state in networks.items():
-        if not _is_state(state):
+        if not is_state(state):
             raise Refused(f"{file} holds something else than tensors under {role}; give another.")
     return {
         role: {str(name).removeprefix("module."): value for name, value in state.items()}
@@ -64,24 +62,4 @@ def _latest(folder: Path) -> Path:
     raise MissingFile(
         f"{folder} holds no checkpoint of AttGAN: give the experiment's folder, in which there is "
         "checkpoint/weights.<epoch>.pth."
-    )
-
-
-def _load(file: Path) -> Any:
-    require(file, "torch")
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    # torch reports damage by whatever exception the damage leads to.
-    except Exception as error:
-        raise Refused(
-            f"{file} was refused, and nothing in it was executed: it is cut off, or asks for more "
-            f"than tensors ({type(error).__name__}); fetch it again from where you trust."
-        ) from error
-
-
-def _is_state(value: Any) -> bool:
-    return (
-        isinstance(value, Mapping)
-        and bool(value)
-        and all(isinstance(tensor, Tensor) for tensor in value.values())
     )

@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.checkpoints.container import require
+from bench.checkpoints.torch_states import is_state, load_tensors
 from bench.errors import MissingFile, Refused
 
 _NAME = re.compile(r"(\d+)_state")
@@ -37,13 +36,13 @@ def read_states(path: Path) -> dict[str, dict[str, Tensor]]:
         Refused: The file is damaged, asks for more than tensors, or is none of Pioneer's.
     """
     file = _latest(path) if path.is_dir() else path
-    content = _load(file)
+    content = load_tensors(file)
     states: dict[str, dict[str, Tensor]] = {}
     for role in ("D", "G_running", "G"):
         state = content.get(f"{role}_state_dict") if isinstance(content, Mapping) else None
         if state is None and role == "G":
             continue
-        if state is None or not _is_state(state):
+        if state is None or not is_state(state):
             raise Refused(
                 f"{file} holds no network under the name {role}_state_dict, as Pioneer's "
                 "checkpoints do: give a file <samples>_state, or the folder that it is in."
@@ -70,24 +69,4 @@ def _latest(folder: Path) -> Path:
     raise MissingFile(
         f"{folder} holds no checkpoint of Pioneer: give the folder in which there is "
         "checkpoint/<samples>_state."
-    )
-
-
-def _load(file: Path) -> Any:
-    require(file, "torch")
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    # torch reports damage by whatever exception the damage leads to.
-    except Exception as error:
-        raise Refused(
-            f"{file} was refused, and nothing in it was executed: it is cut off, or asks for more "
-            f"than tensors ({type(error).__name__}); fetch it again from where you trust."
-        ) from error
-
-
-def _is_state(value: Any) -> bool:
-    return (
-        isinstance(value, Mapping)
-        and bool(value)
-        and all(isinstance(tensor, Tensor) for tensor in value.values())
     )

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor
 
-from bench.checkpoints.container import require
+from bench.checkpoints.torch_states import is_state, load_tensors
 from bench.errors import MissingFile, Refused
 
 _NAME = re.compile(r"(\d+)-([GD])\.ckpt")
@@ -66,16 +64,7 @@ def _match(file: Path) -> re.Match[str] | None:
 
 
 def _read(file: Path) -> dict[str, Tensor]:
-    require(file, "torch")
-    try:
-        content: Any = torch.load(file, map_location="cpu", weights_only=True)
-    # Damaged files end in all kinds of errors, and none of them is ours.
-    except Exception as error:
-        raise Refused(
-            f"{file} was refused, and nothing in it was executed: it is cut off or holds more "
-            f"than tensors ({type(error).__name__}); fetch it again from where you trust."
-        ) from error
-    tensors = content if isinstance(content, dict) else {}
-    if not tensors or not all(isinstance(value, Tensor) for value in tensors.values()):
+    state = load_tensors(file)
+    if not is_state(state):
         raise Refused(f"{file} is not one network's state dict, as StarGAN's checkpoints are.")
-    return {str(name).removeprefix("module."): value for name, value in tensors.items()}
+    return {str(name).removeprefix("module."): value for name, value in state.items()}
