@@ -137,8 +137,8 @@ def _read_written(method: str, reader: str, path: Path) -> States:
                 states[network][name] = file.get_tensor(key)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise Refused(
-            f"{path} holds no weights of a method ({type(error).__name__}): give a file that "
-            "`bench convert --method` wrote."
+            f"{path} was not written by `bench convert --method` (nor were predictors and the "
+            f"checkpoints of runs): give the checkpoint of {method}'s reference implementation."
         ) from error
     if written_by != reader:
         raise Refused(

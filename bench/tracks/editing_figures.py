@@ -78,7 +78,8 @@ def _draw_edits(subject: Subject, path: Path) -> None:
     knows_truth = False
     for attribute in range(len(subject.attributes.names)):
         rows, target = asked_for(source, attribute, subject.attributes)
-        column, true = images.clone(), images.clone()  # has it already: stays
+        column = torch.ones_like(images)  # white where an image has it already
+        true = column.clone()
         if len(rows):
             column[rows] = subject.edited(images[rows], source[rows], target)
             truth = subject.dataset.counterfactuals(subject.places[rows], target)
@@ -87,7 +88,7 @@ def _draw_edits(subject: Subject, path: Path) -> None:
         columns.append(column)
         true_columns.append(true)
     grid = torch.stack(columns, dim=1)  # images x columns x C x H x W
-    labels = [f"image {number}" for number in subject.places.tolist()]
+    labels = [f"test image {number}" for number in subject.places.tolist()]
     if knows_truth:
         grid = torch.stack([grid, torch.stack(true_columns, dim=1)], dim=1).flatten(0, 1)
         labels = [text for label in labels for text in (label, "true edit")]
@@ -96,8 +97,8 @@ def _draw_edits(subject: Subject, path: Path) -> None:
         path,
         labels,
         ["input", "as it is", *(name.replace("_", "\n") for name in subject.attributes.names)],
-        f"{subject.name}: each attribute inverted, or its hair colour or class switched on",
-        column_title="attribute edited",
+        f"{subject.name}: each attribute inverted; of exclusive ones, each switched on",
+        column_title="attribute edited (left out where it is on already)",
     )
 
 
