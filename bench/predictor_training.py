@@ -47,9 +47,11 @@ _BRIGHTNESS = 0.1  # largest change, as a factor and as an offset
 class AttributeScore:
     """How well one attribute is predicted on held-out images.
 
+    All scores are None for an attribute of which these images have one class only.
+
     Attributes:
         name: The attribute.
-        r2: Coefficient of determination; None if the attribute does not vary.
+        r2: Coefficient of determination.
         mae: Mean absolute error, where the attribute spans [0, 1].
         accuracy: Share of the images whose score is nearest to the true level.
         balanced_accuracy: Of a binary attribute, the mean of the shares among images with it and
@@ -58,8 +60,8 @@ class AttributeScore:
 
     name: str
     r2: float | None
-    mae: float
-    accuracy: float
+    mae: float | None
+    accuracy: float | None
     balanced_accuracy: float | None = None
 
 
@@ -176,13 +178,15 @@ def score_predictor(
     r2 = 1 - error.square().mean(0) / spread
     columns = (r2, error.abs().mean(0), hits.double().mean(0))
     rows = torch.stack(columns, dim=1).tolist()
-    varies = (spread > 0).tolist()
+    varies = (truth != truth[0]).any(0).tolist()
     balanced: list[float | None] = [None] * len(rows)
     if set(predictor.levels) == {2}:
         scores = multilabel_scores(truth > 0.5, predicted > 0.5)
         balanced = scores.balanced_accuracy_per_attribute.tolist()
     return [
-        AttributeScore(name, r_squared if known else None, distance, share, balanced_share)
+        AttributeScore(name, r_squared, distance, share, balanced_share)
+        if known
+        else AttributeScore(name, None, None, None)
         for name, (r_squared, distance, share), known, balanced_share in zip(
             predictor.names, rows, varies, balanced, strict=True
         )

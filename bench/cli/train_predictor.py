@@ -111,4 +111,5 @@ def _numbers(score: Mapping[str, float | None]) -> str:
     """The scores of one attribute that apply to it."""
     titles = {"r2": "R2", "mae": "MAE", "accuracy": "accuracy", "balanced_accuracy": "balanced"}
     values = ((title, score.get(key)) for key, title in titles.items())
-    return "  ".join(f"{title} {value:.4f}" for title, value in values if value is not None)
+    known = [f"{title} {value:.4f}" for title, value in values if value is not None]
+    return "  ".join(known) or "one class only among the held-out images: not scored"

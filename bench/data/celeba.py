@@ -72,7 +72,8 @@ class CelebA(AnnotatedImages):
     Args:
         path: The folder; ``bench.data.celeba_folder`` says what may lie where.
         size: Height and width in pixels.
-        attributes: ``stargan`` (5), ``attgan`` (13), ``icgan`` (18), ``all`` (40), or names.
+        attributes: ``stargan`` (5), ``attgan`` (13), ``icgan`` (18), ``all`` (40), or names: a
+            list, or a text with commas.
         split: ``official`` (the partition file), or that of a program: ``stargan``, ``attgan``,
             ``icgan`` (``bench.data.celeba_splits``).
         crop: A key of ``CROPS``.
@@ -139,23 +140,31 @@ def celeba_rows(
     train, test = (np.isin(np.arange(len(table.files)), rows) for rows in parts)
     identities = None
     if folder.identities is not None:
-        identities = aligned(table.files, read_numbers(folder.identities), folder.identities)
+        identities = aligned(table, folder.identities)
     return Rows(images_of(table, folder.images), labels, train, test, identities)
 
 
-def aligned(files: Sequence[str], numbers: Mapping[str, int], path: Path) -> NDArray[np.int64]:
-    """The numbers of an annotation file in the order of ``files``.
+def aligned(table: AttributeTable, path: Path) -> NDArray[np.int64]:
+    """The numbers of an annotation file in the order of the attribute file's rows.
 
     Raises:
-        BenchError: A file has no number.
+        BenchError: The file is malformed, or an image has no number.
     """
-    missing = [file for file in files if file not in numbers]
-    if missing:
+    numbers = read_numbers(path)
+    missing = [row for row, file in enumerate(table.files) if file not in numbers]
+    if len(missing) == 1:
+        row = missing[0]
         raise BenchError(
-            f"{path} has no line for {missing[0]} and {len(missing) - 1:,} others of the attribute "
-            "file: fetch it again."
+            f"{path} has no line for {table.files[row]}, row {row + 1:,} of {table.path}: remove "
+            "that row, or add the line."
         )
-    return np.array([numbers[file] for file in files], np.int64)
+    if missing:
+        row = missing[0]
+        raise BenchError(
+            f"{path} has no line for {len(missing):,} rows of {table.path}, {table.files[row]} in "
+            f"row {row + 1:,} for one: remove those rows, or add the lines."
+        )
+    return np.array([numbers[file] for file in table.files], np.int64)
 
 
 def images_of(table: AttributeTable, folder: Path) -> NDArray[np.str_]:
@@ -191,7 +200,7 @@ def _partition(folder: CelebAFolder, table: AttributeTable) -> NDArray[np.int64]
             f"There is no {PARTITION_FILE} (nor .csv) beside {folder.attributes}: put it there, or "
             "take a split without it by --set dataset.split=stargan."
         )
-    partition = aligned(table.files, read_numbers(folder.partition), folder.partition)
+    partition = aligned(table, folder.partition)
     if partition.max() > 2:
         file = table.files[int(partition.argmax())]
         raise BenchError(

@@ -136,8 +136,7 @@ class AttributeTable:
         """
         for name in names:
             if name not in self.names:
-                near = difflib.get_close_matches(name, self.names, n=3, cutoff=0.5)
-                hint = f"did you mean {' or '.join(near)}?" if near else f"it has {self.names}."
+                hint = nearest_names(name, names, self.names)
                 raise BenchError(f"{self.path} has no attribute {name!r}; {hint}")
         return self.values[:, [self.names.index(name) for name in names]]
 
@@ -194,23 +193,43 @@ def write_annotations(
 def attribute_names(attributes: str | Sequence[str]) -> tuple[str, ...]:
     """The names meant by the option ``attributes``: a set's name, or the names themselves.
 
+    Names are a list, or a text with commas between them. Whether there are such attributes is for
+    the dataset to say.
+
     Raises:
-        ValueError: There is no such set, a name stands twice, or none is given.
+        ValueError: A name stands twice, or none is given.
     """
     if isinstance(attributes, str):
-        if attributes not in ATTRIBUTE_SETS:
-            raise ValueError(
-                f"attributes is one of {', '.join(ATTRIBUTE_SETS)}, or a list of names such as "
-                f'["Male", "Young"], not {attributes!r}.'
-            )
-        return ATTRIBUTE_SETS[attributes]
-    names = tuple(attributes)
+        if attributes in ATTRIBUTE_SETS:
+            return ATTRIBUTE_SETS[attributes]
+        parts = (part.strip() for part in attributes.split(","))
+        names = tuple(part for part in parts if part)
+    else:
+        names = tuple(attributes)
     if not names or not all(isinstance(name, str) for name in names):
-        raise ValueError(f'attributes takes names such as ["Male", "Young"], not {attributes!r}.')
+        raise ValueError(
+            f"attributes is one of {', '.join(ATTRIBUTE_SETS)}, or takes names such as Male,Young "
+            f'or ["Male", "Young"], not {attributes!r}.'
+        )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"attributes names {', '.join(twice)} more than once.")
     return names
+
+
+def nearest_names(unknown: str, asked: Sequence[str], known: Sequence[str]) -> str:
+    """What is meant by an unknown name, the end of a sentence.
+
+    Args:
+        unknown: The name.
+        asked: All names that are asked for; a name alone may be meant for a set's.
+        known: The attributes that there are.
+    """
+    choices = (*known, *ATTRIBUTE_SETS) if len(asked) == 1 else tuple(known)
+    near = difflib.get_close_matches(unknown, choices, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"attributes is one of {', '.join(ATTRIBUTE_SETS)}, or names of {', '.join(known)}."
 
 
 def read_attributes(path: Path) -> AttributeTable:

@@ -5,6 +5,7 @@ Behind ``bench data check`` for a folder in CelebA's layout. Needs no torch.
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.data.celeba_annotations import (
+    ATTRIBUTES,
     AttributeTable,
     exclusive_groups,
     read_attributes,
@@ -32,6 +34,8 @@ class LabelReport:
         path: The attribute file.
         rows: How many images it labels.
         positives: How many images have each attribute.
+        unknown: Columns that are none of CelebA's attributes, with the nearest of these or None.
+        missing: Attributes of CelebA that have no column.
         without_image: Files that have a row and are not there.
         without_row: Image files that have no row.
         wrong_size: Image files that have not CelebA's size, as ``bench data check`` names them.
@@ -45,6 +49,8 @@ class LabelReport:
     path: Path
     rows: int
     positives: dict[str, int]
+    unknown: dict[str, str | None]
+    missing: tuple[str, ...]
     without_image: tuple[str, ...]
     without_row: tuple[str, ...]
     wrong_size: tuple[str, ...]
@@ -61,10 +67,14 @@ class LabelReport:
 
     @property
     def usable(self) -> bool:
-        """Whether the dataset ``celeba`` opens the folder without leaving out a row."""
-        return not (
-            self.without_image or self.wrong_size or self.without_identity or self.without_part
-        )
+        """Whether ``celeba`` opens the folder, with any attribute, without leaving out a row."""
+        return self.faults == 0
+
+    @property
+    def faults(self) -> int:
+        """How many columns, rows and images are not as they should be."""
+        lists = (self.unknown, self.missing, self.without_image, self.wrong_size)
+        return sum(map(len, lists)) + self.without_identity + self.without_part
 
     def as_json(self) -> dict[str, Any]:
         """The report as values that JSON can hold."""
@@ -73,6 +83,8 @@ class LabelReport:
             "rows": self.rows,
             "positives": self.positives,
             "constant": list(self.constant),
+            "unknown": self.unknown,
+            "missing": list(self.missing),
             "without_image": list(self.without_image),
             "without_row": list(self.without_row),
             "wrong_size": list(self.wrong_size),
@@ -103,6 +115,8 @@ def check_labels(path: Path, images: FolderReport) -> LabelReport:
         path=folder.attributes,
         rows=len(table.files),
         positives=dict(zip(table.names, table.values.sum(0, dtype=int).tolist(), strict=True)),
+        unknown={name: _nearest(name) for name in table.names if name not in ATTRIBUTES},
+        missing=tuple(name for name in ATTRIBUTES if name not in table.names),
         without_image=tuple(file for file in table.files if stem(file) not in found),
         without_row=tuple(file for name, file in found.items() if name not in labelled),
         wrong_size=_wrong_size(path, folder, images),
@@ -112,6 +126,10 @@ def check_labels(path: Path, images: FolderReport) -> LabelReport:
         parts=None if parts is None else {n: parts.count(k) for k, n in enumerate(_PARTS)},
         without_part=0 if parts is None else sum(part not in (0, 1, 2) for part in parts),
     )
+
+
+def _nearest(name: str) -> str | None:
+    return next(iter(difflib.get_close_matches(name, ATTRIBUTES, 1)), None)
 
 
 def _numbers(path: Path | None, table: AttributeTable) -> list[int | None] | None:

@@ -14,7 +14,6 @@ are asked for, their mean is drawn. A bald head has no fringe and no hairline.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -27,7 +26,12 @@ from baselines.base import Attributes
 from baselines.randomness import derive_seed, uniforms
 from bench.data.base import TEST_SHARE, Dataset, Split
 from bench.data.celeba import CROPS
-from bench.data.celeba_annotations import ATTRIBUTES, attribute_names, exclusive_groups
+from bench.data.celeba_annotations import (
+    ATTRIBUTES,
+    attribute_names,
+    exclusive_groups,
+    nearest_names,
+)
 from bench.data.celeba_folder import IMAGE_SIZE
 from bench.data.celeba_synth_labels import (
     DRAWN,
@@ -56,7 +60,8 @@ class CelebASynth(Dataset):
     Args:
         n: How many images there are; the first images of a larger dataset are the same.
         size: Height and width in pixels.
-        attributes: ``stargan`` (5), ``attgan`` (13), ``icgan`` (18), ``drawn`` (35), or names.
+        attributes: ``stargan`` (5), ``attgan`` (13), ``icgan`` (18), ``drawn`` (35), or names: a
+            list, or a text with commas.
         crop: A key of ``bench.data.celeba.CROPS``.
         seed: Another seed gives other people.
 
@@ -202,8 +207,7 @@ def _drawn_names(attributes: str | Sequence[str]) -> tuple[str, ...]:
     names = DRAWN if attributes == "drawn" else attribute_names(attributes)
     for name in names:
         if name not in ATTRIBUTES:
-            near = difflib.get_close_matches(name, DRAWN, 1)
-            hint = f"do you mean {near[0]}?" if near else f"there are: {', '.join(DRAWN)}."
+            hint = nearest_names(name, names, DRAWN)
             raise ValueError(f"CelebA has no attribute {name!r}; {hint}")
     undrawn = [name for name in names if name in UNDRAWN]
     if undrawn:

@@ -21,7 +21,6 @@ from bench.data.celeba_annotations import (
     IDENTITY_FILE,
     PARTITION_FILE,
     read_attributes,
-    read_numbers,
 )
 from bench.data.celeba_splits import STARGAN_SEED, STARGAN_TEST, stargan_order
 from bench.verify import Case, CaseFailure, case
@@ -48,7 +47,7 @@ def annotations_case(golden: Case) -> Arrays:
     order = stargan_order(len(table.files), config.get("stargan_seed", STARGAN_SEED))
     file_numbers = np.array([int(Path(file).stem) for file in table.files])
     numbers = {
-        key: aligned(table.files, read_numbers(golden.folder / file), golden.folder / file)
+        key: aligned(table, golden.folder / file)
         for key, file in (("identity", IDENTITY_FILE), ("partition", PARTITION_FILE))
     }
     return {

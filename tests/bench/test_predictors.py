@@ -43,7 +43,7 @@ def test_the_shipped_predictor_reads_held_out_scenes(
     assert tuple(scores) == shipped.names == scenes[0].attributes.names
     assert min(score.r2 or 0 for score in scores.values()) > 0.98
     for name in ("floor_hue", "wall_hue", "object_hue", "shape"):
-        assert scores[name].accuracy > 0.98
+        assert (scores[name].accuracy or 0) > 0.98
 
 
 def test_it_was_trained_on_the_pictures_of_today(
@@ -143,7 +143,7 @@ def test_binary_attributes_get_a_classifier(tmp_path: Path) -> None:
     red, _, never = again.report["scores"]
     assert red["r2"] > 0.5
     assert (red["accuracy"], red["balanced_accuracy"]) == (1.0, 1.0)
-    assert never["r2"] is None  # it does not vary
+    assert set(never.values()) == {"never", None}  # it does not vary
     json.dumps(again.report, allow_nan=False)
     with pytest.raises(ValueError, match="halves images five times; 48"):
         AttributeClassifier(("red",), 48)

@@ -83,17 +83,31 @@ def test_convert_prints_what_it_found(tmp_path: Path) -> None:
     assert (found["container"], found["target"]) == ("nvidia", str(out))
 
 
+def test_train_predictor_says_what_is_not_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = [
+        {"name": "Bald", "r2": None, "mae": None, "accuracy": None, "balanced_accuracy": None},
+        {"name": "Male", "r2": 0.5, "mae": 0.1, "accuracy": 0.9, "balanced_accuracy": 0.8},
+    ]
+    made = SimpleNamespace(report={"scores": scores}, sha256="ab12")
+    monkeypatch.setattr("bench.predictor_training.train_predictor", lambda *_, **__: made)
+    bald, male, _ = bench("train-predictor", "--dataset", "shapes3d").stdout.splitlines()
+    assert bald == "Bald  one class only among the held-out images: not scored"
+    assert male == "Male  R2 0.5000  MAE 0.1000  accuracy 0.9000  balanced 0.8000"
+
+
 def test_data_check(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "good.png")
     done = bench("data", "check", tmp_path)
     assert done.exit_code == 0
-    assert "1 usable images" in done.stdout
+    assert "1 usable image," in done.stdout
     assert "8 x 8 (1)" in done.stdout
     (tmp_path / "bad.jpg").write_bytes(b"")
     (tmp_path / "notes.txt").write_text("")
     done = bench("data", "check", tmp_path)
     assert done.exit_code == 2
-    assert "bad.jpg is empty" in done.stdout
+    *_, fault, end = done.stdout.splitlines()
+    assert fault == "bad      bad.jpg is empty"
+    assert end.startswith("1 fault: mend or remove what is named, or leave them out")
     assert ".txt (1)" in done.stdout
     report = json.loads(bench("data", "check", tmp_path, "--json").stdout)
     assert report["bad"] == {"bad.jpg": "is empty"}

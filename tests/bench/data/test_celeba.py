@@ -254,7 +254,11 @@ def test_missing_parts_are_named(faces: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "fault"),
     [
-        (["000001.jpg 0"], r"no line for 000002\.jpg and 10 others"),
+        (["000001.jpg 0"], r"no line for 11 rows of .*, 000002\.jpg in row 2 for one: remove"),
+        (
+            [f"{image_name(index)} 0" for index in range(11)],
+            r"no line for 000012\.jpg, row 12 of .*attr_celeba.txt: remove that row, or add",
+        ),
         ([f"{image_name(index)} {index % 4}" for index in range(12)], "part 3"),
         ([f"{image_name(index)} 0" for index in range(12)], "leaves none to test on"),
     ],
@@ -268,6 +272,8 @@ def test_partitions_that_do_not_fit_are_refused(faces: Path, lines: list[str], f
 def test_wrong_options_are_refused_in_a_sentence(faces: Path) -> None:
     for options, fault in (
         ({"attributes": ["Blond"]}, "did you mean Blond_Hair"),
+        ({"attributes": "Yuong"}, "did you mean Young"),
+        ({"attributes": "Male,Yuong"}, "did you mean Young"),
         ({"attributes": "everything"}, "one of stargan, attgan"),
         ({"crop": "middle"}, "crop is one of stargan"),
         ({"split": "half"}, "split is one of official"),

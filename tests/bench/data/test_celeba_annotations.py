@@ -106,15 +106,19 @@ def test_names_are_those_of_a_set_or_of_a_list() -> None:
     assert attribute_names("stargan") == ATTRIBUTE_SETS["stargan"]
     assert [len(attribute_names(name)) for name in ATTRIBUTE_SETS] == [5, 13, 18, 40]
     assert attribute_names(["Young", "Male"]) == ("Young", "Male")
-    with pytest.raises(ValueError, match="one of stargan, attgan, icgan, all, or a list"):
-        attribute_names("Male")
+    assert attribute_names("Male") == ("Male",)
+    assert attribute_names(" Young, Male,") == ("Young", "Male")
+    with pytest.raises(ValueError, match="Male more than once"):
+        attribute_names("Male,Male")
     with pytest.raises(ValueError, match="Male more than once"):
         attribute_names(["Male", "Young", "Male"])
-    for nothing in ([], [1]):
+    for nothing in ([], [1], "", " , "):
         with pytest.raises(ValueError, match="takes names"):
             attribute_names(nothing)  # type: ignore[arg-type]
     with pytest.raises(BenchError, match="no attribute 'Blond'; did you mean Blond_Hair"):
         read_attributes(GOLDEN / TEXTS[0]).columns(["Blond"])
+    with pytest.raises(BenchError, match=r"no attribute 'stargans'; did you mean stargan"):
+        read_attributes(GOLDEN / TEXTS[0]).columns(["stargans"])
 
 
 def test_exclusive_groups_are_those_selected() -> None:

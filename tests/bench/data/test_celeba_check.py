@@ -36,9 +36,33 @@ def test_faults_between_labels_and_images_are_named(faces: Path) -> None:
     done = check(faces)
     assert done.exit_code == 2
     assert "img_align_celeba/000004.jpg is empty" in done.stdout
-    assert "1 have labels and are not there: 000002.jpg" in done.stdout
-    assert "1 have no labels and are not used: spare.jpg" in done.stdout
-    assert "1 have not the 178 x 218 pixels of CelebA: img_align_celeba/000003.jpg" in done.stdout
+    assert "1 has labels and is not there: 000002.jpg" in done.stdout
+    assert "1 has no label and is not used: spare.jpg" in done.stdout
+    assert "1 has not the 178 x 218 pixels of CelebA: img_align_celeba/000003.jpg" in done.stdout
+    assert done.stdout.splitlines()[-1] == (
+        "3 faults: mend or remove what is named, or leave them out by --on-bad-image skip at the "
+        "run."
+    )
+
+
+def test_columns_of_other_attributes_are_named(faces: Path) -> None:
+    path = faces / "list_attr_celeba.txt"
+    path.write_text(path.read_text().replace("Young", "Yuong").replace("Bald", "Xxx"))
+    done = check(faces)
+    assert done.exit_code == 2
+    assert done.stdout.splitlines()[-4:] == [
+        "columns  Xxx is none of CelebA's 40 attributes",
+        "columns  Yuong is none of CelebA's 40 attributes: did you mean Young?",
+        "columns  2 are missing of CelebA's 40: Bald, Young",
+        "4 faults: mend or remove what is named.",
+    ]
+    labels = json.loads(check(faces, "--json").stdout)["labels"]
+    assert labels["unknown"] == {"Xxx": None, "Yuong": "Young"}
+    assert labels["missing"] == ["Bald", "Young"]
+    (faces / "img_align_celeba" / "000004.jpg").write_bytes(b"")
+    end = check(faces).stdout.splitlines()[-1]
+    assert end.startswith("5 faults: ")
+    assert "leave the images among them out by --on-bad-image skip" in end
 
 
 def test_constant_and_conflicting_labels_are_counted(faces: Path) -> None:
@@ -65,7 +89,7 @@ def test_missing_and_short_files_of_identities_and_parts(faces: Path) -> None:
     done = check(faces)
     assert done.exit_code == 2
     assert "2 rows are not in identity_CelebA.txt" in done.stdout
-    assert "1 rows are in no part of list_eval_partition.txt" in done.stdout
+    assert "1 row is in no part of list_eval_partition.txt" in done.stdout
     people.unlink()
     parts.unlink()
     done = check(faces)

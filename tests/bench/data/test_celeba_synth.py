@@ -23,6 +23,7 @@ from bench.data.celeba_annotations import (
 from bench.data.celeba_synth import CelebASynth
 from bench.data.celeba_synth_labels import DRAWN, EXCLUSIVE, OF_PEOPLE, UNDRAWN, changed_labels
 from bench.parts import open_dataset
+from bench.spec import parse_assignments
 
 COUNT = 400
 PICTURE_MEANS = [142.835, 131.569, 120.748]
@@ -239,8 +240,10 @@ def test_pictures_change_only_with_the_fingerprint() -> None:
         ({"n": 15}, "n is at least 16"),
         ({"size": 0}, "at least 1 pixel"),
         ({"crop": "centre"}, "crop is one of stargan, attgan"),
-        ({"attributes": "stargans"}, "attributes is one of stargan"),
-        ({"attributes": ["Male", "Yuong"]}, "do you mean Young"),
+        ({"attributes": "stargans"}, "did you mean stargan"),
+        ({"attributes": "zzz"}, "attributes is one of stargan"),
+        ({"attributes": ["Male", "Yuong"]}, "did you mean Young"),
+        ({"attributes": "Smiling,Mael"}, "did you mean Male"),
         ({"attributes": ["Male", "Blurry"]}, "Blurry are not drawn"),
         ({"attributes": "all"}, "dataset.attributes=drawn"),
     ],
@@ -248,6 +251,12 @@ def test_pictures_change_only_with_the_fingerprint() -> None:
 def test_wrong_options(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         CelebASynth(**options)  # type: ignore[arg-type]
+
+
+def test_names_are_taken_as_text() -> None:
+    options = parse_assignments(["n=32", "attributes=Smiling,Male"])
+    assert open_dataset("celeba-synth", None, options).attributes.names == ("Smiling", "Male")
+    assert CelebASynth(COUNT, attributes="Bald").attributes.names == ("Bald",)
 
 
 def test_the_catalog_opens_it() -> None:
