@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
 
+from bench import resume
+from bench.checkpoints.states import read_states
 from bench.downloads import Download, downloads, present
 from bench.errors import BenchError
+from bench.generators import load_generator
 from bench.parts import load_parts, open_dataset
-from bench.resolve import load_track
+from bench.predictors import load_predictor
+from bench.resolve import ABSENT, load_track
 from bench.run import build_method
 from bench.rundir import RunDirectory
 from bench.spec import RunSpec
@@ -49,10 +53,11 @@ class Plan:
         folder: Its directory.
         state: ``new``, ``continues`` from a checkpoint, or ``finished``: nothing is left to do.
         needs: What has to be there first.
-        obstacle: Why the run cannot start, as far as that is known, or None.
+        obstacles: Why the run cannot start, as far as that is known, each with its remedy.
         track_needs: Which networks the track cannot do without.
         stages: Names and steps of the training stages; None if they cannot be known yet.
-        seconds: How long it is expected to take, or None.
+        reached: Number of the stage and step within it that the run continues from, or None.
+        seconds: How long all of it is expected to take, or None.
         basis: What that expectation rests on.
     """
 
@@ -60,9 +65,10 @@ class Plan:
     folder: Path
     state: Literal["new", "continues", "finished"]
     needs: tuple[Need, ...]
-    obstacle: str | None
+    obstacles: tuple[str, ...]
     track_needs: tuple[str, ...]
     stages: tuple[tuple[str, int], ...] | None
+    reached: tuple[int, int] | None
     seconds: float | None
     basis: str
 
@@ -70,6 +76,19 @@ class Plan:
     def steps(self) -> int | None:
         """Steps of all stages."""
         return None if self.stages is None else sum(steps for _, steps in self.stages)
+
+    @property
+    def remaining(self) -> int | None:
+        """Steps from the checkpoint that the run continues from to the end."""
+        if self.stages is None or self.reached is None:
+            return None
+        stage, step = self.reached
+        return sum(steps for _, steps in self.stages[stage:]) - step
+
+    @property
+    def settled(self) -> bool:
+        """Whether the folder is final: its name has the hashes of all files given by path."""
+        return ABSENT not in self.spec.contents.values()
 
 
 def plan(spec: RunSpec, root: Path) -> Plan:
@@ -83,20 +102,23 @@ def plan(spec: RunSpec, root: Path) -> Plan:
     run = RunDirectory(root, spec)
     needs = tuple(_needs(spec))
     if all(need.present for need in needs):
-        stages, obstacle = _stages(spec)
+        stages, obstacles = _stages(spec)
     else:
-        stages, obstacle = None, _obstacle(spec)
+        stages, obstacles = None, tuple(_obstacles(spec, needs))
     steps = None if stages is None else sum(steps for _, steps in stages)
     seconds, basis = _expectation(spec, steps, _results(root))
     if seconds is None:
         seconds, basis = _expectation(spec, steps, _results(RECORDS), " committed with the suite")
     state: Literal["new", "continues", "finished"] = "new"
+    reached = None
     if run.result() is not None:
         state = "finished"
-    elif (run.path / "checkpoint").exists():
+    elif (reached := resume.reached(run.path / "checkpoint")) is not None:
         state = "continues"
     track = load_track(spec.track)
-    return Plan(spec, run.path, state, needs, obstacle, track.needs, stages, seconds, basis)
+    return Plan(
+        spec, run.path, state, needs, obstacles, track.needs, stages, reached, seconds, basis
+    )
 
 
 def _needs(spec: RunSpec) -> Iterator[Need]:
@@ -116,16 +138,27 @@ def _need(entry: Download) -> Need:
     return Need(entry.name, found is not None, str(found or entry.path), entry.size, entry.sha256)
 
 
-def _obstacle(spec: RunSpec) -> str | None:
-    """Why the dataset cannot be opened, or None."""
-    try:
-        open_dataset(spec.dataset, Path(spec.data) if spec.data else None, spec.dataset_options)
-    except BenchError as error:
-        return str(error)
-    return None
+def _obstacles(spec: RunSpec, needs: Sequence[Need] = ()) -> Iterator[str]:
+    """Why each part of the run that cannot be had is not there, but for what is to be fetched."""
+    for load in _loaders(spec, {need.name for need in needs}):
+        try:
+            load()
+        except BenchError as error:
+            yield str(error)
 
 
-def _stages(spec: RunSpec) -> tuple[tuple[tuple[str, int], ...] | None, str | None]:
+def _loaders(spec: RunSpec, fetched: set[str]) -> Iterator[Callable[[], object]]:
+    path = Path(spec.data) if spec.data else None
+    yield lambda: open_dataset(spec.dataset, path, spec.dataset_options)
+    if (generator := spec.generator) and generator not in fetched:
+        yield lambda: load_generator(generator)
+    if (predictor := spec.predictor) and predictor not in fetched:
+        yield lambda: load_predictor(predictor)
+    if (checkpoint := spec.checkpoint) is not None:
+        yield lambda: read_states(spec.method, Path(checkpoint))
+
+
+def _stages(spec: RunSpec) -> tuple[tuple[tuple[str, int], ...] | None, tuple[str, ...]]:
     """The training stages of a method that is built but not trained, and why a run cannot start."""
     track = load_track(spec.track)()
     stages = None
@@ -137,8 +170,8 @@ def _stages(spec: RunSpec) -> tuple[tuple[tuple[str, int], ...] | None, str | No
         options = track.configure(spec.preset, spec.track_options)
         track.check(parts.images("test"), parts.predictor, options)
     except (BenchError, ValueError) as error:
-        return stages, str(error)
-    return stages, None
+        return stages, tuple(_obstacles(spec)) or (str(error),)
+    return stages, ()
 
 
 def _results(root: Path) -> list[Result]:
@@ -152,9 +185,13 @@ def _results(root: Path) -> list[Result]:
 def _expectation(
     spec: RunSpec, steps: int | None, results: Sequence[Result], whose: str = ""
 ) -> tuple[float | None, str]:
-    """Seconds, from finished runs of the method on the dataset, and from which."""
-    alike = [r for r in results if (r.method, r.dataset) == (spec.method, spec.dataset)]
-    same = [r for r in alike if (r.preset, r.overrides) == (spec.preset, spec.overrides)]
+    """Seconds, from finished runs of the method on the dataset, and from which.
+
+    Only those of the same preset count: in a run of few steps, most of the time goes elsewhere.
+    """
+    asked = (spec.method, spec.dataset, spec.preset)
+    alike = [r for r in results if (r.method, r.dataset, r.preset) == asked]
+    same = [r for r in alike if r.overrides == spec.overrides]
     if same:
         mean = sum(result.seconds for result in same) / len(same)
         return mean, f"the mean of {_runs(len(same), 'such ')}{whose}"
@@ -163,7 +200,7 @@ def _expectation(
         each = sum(result.seconds for result in alike) / taken
         runs = f"{_runs(len(alike))}{whose} with other settings"
         return each * steps, f"{each:.2g} s a step in {runs}"
-    return None, "no run of this method on this dataset is finished here"
+    return None, f"no {spec.preset} run of this method on this dataset is finished here"
 
 
 def _runs(count: int, kind: str = "") -> str:

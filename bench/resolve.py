@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -27,6 +27,8 @@ from bench.predictors import predictor_path
 from bench.spec import Precision, Preset, RunSpec, check_keys
 from bench.tracks import Track
 from leaderboard.schema import describe_errors
+
+ABSENT = "absent"  # stands in a specification's ``contents`` for the hash of what is not there
 
 # Loaders of the suite's own weights, and what knows where the file of a name lies.
 _FINDERS = {
@@ -80,12 +82,19 @@ class RunRequest:
             raise BenchError(f"The run asked for is wrong: {reason}.") from error
 
 
-def resolve(request: RunRequest, seed: int) -> RunSpec:
+def resolve(request: RunRequest, seed: int, *, allow_absent: bool = False) -> RunSpec:
     """The specification of a run.
+
+    Args:
+        request: The run as it is asked for.
+        seed: Root of all its random numbers.
+        allow_absent: Whether data, weights and checkpoints may be missing, as in a plan; their
+            hashes are then ``ABSENT``.
 
     Raises:
         BenchError: A name or a setting is unknown or out of range, or a file is missing.
     """
+    hashed = _hash_or_absent if allow_absent else _hash
     settings = dict(request.settings)
     track_settings = pop_table(settings, "track")
     dataset_options = pop_table(settings, "dataset")
@@ -100,13 +109,19 @@ def resolve(request: RunRequest, seed: int) -> RunSpec:
     contents = {}
     if method_entry.name == method_entry.target and (file := inspect.getsourcefile(method)):
         contents["method file"] = sha256_of(Path(file))
-    if request.data is not None:
-        dataset = open_dataset(dataset_entry.name, request.data, dataset_options)
-        contents["data"] = dataset.fingerprint()
-    if request.checkpoint is not None:
-        contents["checkpoint"] = checkpoint_hash(request.checkpoint)
-    generator = _weights("generator", request.generator or dataset_entry.generator, contents)
-    predictor = _weights("predictor", request.predictor or dataset_entry.predictor, contents)
+    if (data := request.data) is not None:
+        contents["data"] = hashed(
+            lambda: open_dataset(dataset_entry.name, data, dataset_options).fingerprint()
+        )
+    if (checkpoint := request.checkpoint) is not None:
+        contents["checkpoint"] = hashed(lambda: checkpoint_hash(checkpoint))
+    generator, generator_hash = _weights(
+        "generator", request.generator or dataset_entry.generator, hashed
+    )
+    predictor, predictor_hash = _weights(
+        "predictor", request.predictor or dataset_entry.predictor, hashed
+    )
+    contents |= generator_hash | predictor_hash
     extractor = request.extractor or getattr(track, "extractor", None)
     return RunSpec(
         method=method_entry.name,
@@ -206,20 +221,35 @@ def _limited(track: type[Track], options: dict[str, Any], limit: int | None) -> 
     return limited
 
 
-def _weights(kind: str, asked: str | None, contents: dict[str, str]) -> str | None:
-    """A name of the catalog, or an absolute path; the sha256 of its file goes to ``contents``."""
+def _hash(find: Callable[[], str]) -> str:
+    return find()
+
+
+def _hash_or_absent(find: Callable[[], str]) -> str:
+    try:
+        return find()
+    except MissingFile:
+        return ABSENT
+
+
+def _weights(
+    kind: str, asked: str | None, hashed: Callable[[Callable[[], str]], str]
+) -> tuple[str | None, dict[str, str]]:
+    """A name of the catalog, or an absolute path; and what its file adds to ``contents``."""
     if not asked:
-        return None
+        return None, {}
     if not asked.endswith(CHECKPOINT_SUFFIXES):
         entry = lookup(f"{kind}s", asked)
-        if (file := _file_of(entry)) is not None:
-            contents[f"{kind} file"] = sha256_of(file)
-        return entry.name
+        file = _file_of(entry)
+        return entry.name, {} if file is None else {f"{kind} file": sha256_of(file)}
     path = Path(asked).expanduser().resolve()
+    return str(path), {kind: hashed(lambda: _hash_of_weights(kind, asked, path))}
+
+
+def _hash_of_weights(kind: str, asked: str, path: Path) -> str:
     if not path.is_file():
         raise MissingFile(f"There is no file {asked}; give --{kind} a name or a checkpoint.")
-    contents[kind] = sha256_of(path)
-    return str(path)
+    return sha256_of(path)
 
 
 def _file_of(entry: Entry) -> Path | None:

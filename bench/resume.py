@@ -100,6 +100,15 @@ def load(folder: Path, method: nn.Module) -> tuple[Position, dict[str, Any]] | N
     return Position(**state["position"]), state["optimizers"]
 
 
+def reached(folder: Path) -> tuple[int, int] | None:
+    """Number of the stage and step within it of the newest checkpoint below ``folder``, or None."""
+    found = _complete(folder)
+    if not found:
+        return None
+    stage, _, step = found[-1].name.partition("-")
+    return int(stage), int(step)
+
+
 def _complete(folder: Path) -> list[Path]:
     return sorted(p for p in folder.glob("*-*") if p.is_dir() and not p.name.startswith(PARTIAL))
 

@@ -97,8 +97,12 @@ def run_options(command: _F) -> _F:
     return reduce(lambda decorated, option: option(decorated), reversed(_OPTIONS), command)
 
 
-def specs_from(options: Mapping[str, Any]) -> list[RunSpec]:
+def specs_from(options: Mapping[str, Any], *, allow_absent: bool = False) -> list[RunSpec]:
     """One specification for each seed, from the values of ``run_options``.
+
+    Args:
+        options: Their values.
+        allow_absent: Whether files may be missing; see ``bench.resolve.resolve``.
 
     Raises:
         BenchError: Something is missing, unknown or wrong.
@@ -124,5 +128,6 @@ def specs_from(options: Mapping[str, Any]) -> list[RunSpec]:
         if not chosen.get(name):
             raise BenchError(f"--{name} is missing; `bench list {name}s` shows what there is.")
     seeds = parse_seeds(str(chosen.pop("seeds", 0)))
-    first = resolve(RunRequest.checked({**chosen, "settings": settings}), seeds[0])
+    request = RunRequest.checked({**chosen, "settings": settings})
+    first = resolve(request, seeds[0], allow_absent=allow_absent)
     return [first.model_copy(update={"seed": seed}) for seed in seeds]

@@ -11,6 +11,7 @@ from bench.cli.options import run_options, specs_from
 
 if TYPE_CHECKING:
     from bench.plan import Need, Plan
+    from bench.spec import RunSpec
 
 
 @click.command(
@@ -25,13 +26,14 @@ Examples:
 def command(as_json: bool, **options: Any) -> None:
     """Show what a run would do, need and cost; start nothing.
 
-    Takes the options of `bench run`. For each run: its folder, whether it is finished, what has to
-    be downloaded (size and sha256 where they are stated), its training steps, and the expected time
-    judged by finished runs.
+    Takes the options of `bench run`. For each run: its folder, whether it is finished, what is
+    missing, what has to be downloaded (size and sha256 where they are stated), its training steps,
+    and the expected time judged by finished runs of the same preset.
     """
     from bench.plan import plan
 
-    plans = [plan(spec, options["out"]) for spec in specs_from(options)]
+    specs = specs_from(options, allow_absent=True)
+    plans = [plan(spec, options["out"]) for spec in specs]
     if as_json:
         click.echo(json.dumps([_record(one) for one in plans], indent=2, ensure_ascii=False))
     else:
@@ -57,22 +59,36 @@ def duration(seconds: float | None) -> str:
 
 def _text(found: Plan) -> str:
     spec = found.spec
-    lines = [str(spec), f"  folder      {found.folder} ({found.state})"]
+    named = "" if found.settled else "; named anew once all files are there"
+    lines = [str(spec), f"  folder      {found.folder} ({found.state}{named})"]
     for name in ("generator", "predictor", "extractor"):
         none = (
             f"none, and one is needed: {_REMEDIES[name]}" if name in found.track_needs else "none"
         )
         lines.append(f"  {name:<11} {getattr(spec, name) or none}")
-    if found.obstacle:
-        lines.append(f"  obstacle    {found.obstacle}")
+    lines += [f"  obstacle    {obstacle}" for obstacle in found.obstacles]
     lines += [f"  {_need(need)}" for need in found.needs]
-    if found.stages is None:
-        lines.append("  training    unknown until everything is there and fits")
-    else:
-        parts = ", ".join(f"{name} {steps:,}" for name, steps in found.stages) or "no stage"
-        lines.append(f"  training    {found.steps:,} steps ({parts})")
+    lines.append(f"  training    {_training(found)}")
     lines.append(f"  time        {duration(found.seconds)} ({found.basis})")
     return "\n".join(lines)
+
+
+def _training(found: Plan) -> str:
+    if found.stages is None:
+        return _length_set(found.spec) or "unknown until everything is there and fits"
+    parts = ", ".join(f"{name} {steps:,}" for name, steps in found.stages) or "no stage"
+    remain = "" if found.remaining is None else f", of which {found.remaining:,} remain"
+    return f"{found.steps:,} steps ({parts}){remain}"
+
+
+def _length_set(spec: RunSpec) -> str:
+    """What the method's settings say of a training whose stages are unknown; empty if nothing."""
+    if spec.checkpoint is not None:  # it may stand for the training
+        return ""
+    for unit in ("iterations", "epochs"):
+        if count := spec.config.get(unit):
+            return f"{count:,} {unit} are set; the steps are unknown until everything is there"
+    return ""
 
 
 def _need(need: Need) -> str:
@@ -92,9 +108,10 @@ def _record(found: Plan) -> dict[str, Any]:
         "folder": str(found.folder),
         "state": found.state,
         "needs": [asdict(need) for need in found.needs],
-        "obstacle": found.obstacle,
+        "obstacles": list(found.obstacles),
         "stages": None if found.stages is None else [list(stage) for stage in found.stages],
         "steps": found.steps,
+        "remaining": found.remaining,
         "seconds": found.seconds,
         "basis": found.basis,
     }

@@ -48,6 +48,8 @@ def load_generator(name: str | Path, device: torch.device | str = "cpu") -> Gene
         BenchError: It holds another network, or one of another resolution than its name says.
     """
     path = _path_of(name)
+    if path is not None and not path.exists():
+        raise MissingFile(f"There is no file {path}; give --generator a name or a checkpoint.")
     if path is None:
         entry = catalog.lookup("generators", str(name))
         if entry.target != f"{__name__}:load_generator":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import BenchError
+from bench.errors import BenchError, MissingFile
 from bench.plan import plan
 from bench.resolve import RunRequest, resolve
 from bench.run import RunOptions, execute
@@ -112,9 +112,33 @@ def test_a_plan_says_what_is_known_and_starts_nothing(
     assert "mean of 1 such run" in same.basis
     other = plan(resolve(replace(TOY, settings={"steps": 50}), 0), tmp_path)
     assert other.seconds == pytest.approx(10 * result.seconds)
+    longer = plan(resolve(replace(TOY, preset="small"), 0), tmp_path)
+    assert longer.seconds is None
+    assert longer.basis.startswith("no small run of this method")
     monkeypatch.setattr("bench.plan.RECORDS", tmp_path)
     elsewhere = plan(resolve(TOY, 1), tmp_path / "elsewhere")
     assert (elsewhere.seconds, elsewhere.basis[-9:]) == (result.seconds, "the suite")
+
+
+def test_a_plan_says_how_much_of_an_interrupted_run_remains(tmp_path: Path) -> None:
+    spec = resolve(TOY, 0)
+    (tmp_path / spec.folder / "checkpoint" / "00-00000003").mkdir(parents=True)
+    found = plan(spec, tmp_path)
+    assert (found.state, found.steps, found.remaining) == ("continues", 5, 2)
+    (tmp_path / spec.folder / "checkpoint" / "01-00000000").mkdir()
+    assert plan(spec, tmp_path).remaining == 0
+    assert plan(resolve(TOY, 1), tmp_path).remaining is None
+
+
+def test_what_is_absent_makes_another_run(tmp_path: Path) -> None:
+    data, file = tmp_path / "data", tmp_path / "p.safetensors"
+    request = replace(TOY, dataset="celeba", data=data, predictor=str(file))
+    spec = resolve(request, 0, allow_absent=True)
+    assert spec.contents.items() >= {"data": "absent", "predictor": "absent"}.items()
+    with pytest.raises(MissingFile, match="There is no folder"):
+        resolve(request, 0)
+    with pytest.raises(MissingFile, match="There is no file"):
+        resolve(replace(TOY, predictor=str(file)), 0)
 
 
 def test_a_plan_names_the_files_that_are_missing(

@@ -72,7 +72,7 @@ def test_what_a_track_cannot_evaluate_is_told_before_training(tmp_path: Path) ->
         wrong = bench(*editing, *arguments)
         assert (wrong.exit_code, message in wrong.stderr) == (2, True), wrong.stderr
     (planned,) = json.loads(bench("plan", *editing[1:], "--dataset", "shapes3d", "--json").stdout)
-    assert "binary attributes" in planned["obstacle"]
+    assert "binary attributes" in planned["obstacles"][0]
     assert planned["steps"] == 6
     assert not list(tmp_path.rglob("checkpoint"))
 
@@ -107,6 +107,42 @@ def test_a_plan_reads_well_and_starts_nothing(tmp_path: Path) -> None:
     assert "40 steps (play 40)" in done.stdout
     assert "time        unknown" in done.stdout
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("dataset", ["celeba", "mnist"])
+def test_a_plan_lists_everything_that_is_missing(dataset: str, tmp_path: Path) -> None:
+    data, predictor, generator, checkpoint = (
+        tmp_path / name for name in ("data", "p.safetensors", "g.pkl", "c.pt")
+    )
+    files = ("--predictor", predictor, "--generator", generator, "--checkpoint", checkpoint)
+    arguments = ("--method", "stargan", "--dataset", dataset, "--data", data, *files)
+    options = (*arguments, "--out", tmp_path / "runs")
+    done = bench("plan", *options)
+    assert done.exit_code == 0, done.stderr
+    obstacles = [line for line in done.stdout.splitlines() if line.startswith("  obstacle ")]
+    for path, remedy, line in zip(
+        (data, generator, predictor, checkpoint),
+        ("", "give --generator", "bench train-predictor", "by --checkpoint"),
+        obstacles,
+        strict=True,
+    ):
+        assert str(path) in line
+        assert remedy in line
+    assert "named anew once all files are there" in done.stdout
+    assert "training    unknown" in done.stdout
+    refused = bench("run", *options)
+    assert refused.exit_code == 2
+    assert str(data) in refused.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_plan_without_the_data_says_what_length_is_set(tmp_path: Path) -> None:
+    options = ("--dataset", "celeba", "--preset", "paper", "--data", tmp_path / "no")
+    for method, length in (("stargan", "200,000 iterations"), ("attgan", "200 epochs")):
+        done = bench("plan", "--method", method, *options, "--out", tmp_path)
+        assert f"training    {length} are set; the steps are unknown" in done.stdout
+    (found,) = json.loads(bench("plan", "--method", "stargan", *options, "--json").stdout)
+    assert (found["steps"], len(found["obstacles"])) == (None, 1)
 
 
 def test_a_plan_lists_the_weights_that_variants_of_an_extractor_share(
