@@ -77,7 +77,7 @@ class CRG(Inverter):
             "stage_one": "given",
             "pggan": PGGAN_SMALL,
             "encoder": "narrow",
-            "iterations": 1300,
+            "iterations": 1150,
             "latent_only_share": 0.7,
             "batch_size": 64,
             "optimizer": "adam",
