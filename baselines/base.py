@@ -181,6 +181,20 @@ class Batch:
         return total // self.processes
 
 
+@dataclass(frozen=True)
+class Artefact:
+    """What a finished stage leaves to later runs, so that it is trained once.
+
+    Attributes:
+        settings: Every setting that the trained weights depend on, as JSON values; the dataset, its
+            attributes, the seed and the precision are added by the trainer.
+        module: The weights, parameters and buffers alike.
+    """
+
+    settings: Mapping[str, Any]
+    module: nn.Module
+
+
 @dataclass
 class Average:
     """An exponential moving average that the trainer keeps: ``target`` follows ``source``.
@@ -219,6 +233,7 @@ class Stage(ABC):
         pair_count: How many pairs (``TrainingData.pairs``) a step gets, over all processes.
         optimizers: By name; saved and restored by the trainer.
         averages: Moving averages that the trainer updates after each step.
+        artefact: What later runs may take over instead of running the stage again, or None.
     """
 
     name: str
@@ -230,6 +245,7 @@ class Stage(ABC):
     def __init__(self) -> None:
         self.optimizers: Mapping[str, torch.optim.Optimizer] = {}
         self.averages: Sequence[Average] = ()
+        self.artefact: Artefact | None = None
 
     @abstractmethod
     def step(self, batch: Batch) -> dict[str, Tensor]:
@@ -363,10 +379,38 @@ class Inverter(Method):
         return self.decode(self.sample_latents(count, draws))
 
 
+@dataclass(frozen=True)
+class LatentAxis:
+    """One dimension of a generator's latents that can be traversed by itself.
+
+    Attributes:
+        layer: The layer it acts on, from 0, coarse to fine.
+        dimension: Its place among the dimensions of that layer, from 0.
+        column: Its place in the latents.
+        importance: How strong it is; larger is stronger within a layer.
+    """
+
+    layer: int
+    dimension: int
+    column: int
+    importance: float
+
+
 class ConditionalGenerator(Method):
-    """Generates images for given labels (track ``conditional``)."""
+    """Generates images for given labels (track ``conditional``).
+
+    Two groups of methods are used where a class has them. Traversals: ``axes()``, a sequence of
+    ``LatentAxis``; ``sample_latents(count, draws)``, latents (N, D) of the prior; and
+    ``generate(labels, latents)``, their images (N, C, H, W). The method's own judgement:
+    ``classify(images)``, probabilities (N, A) of the attributes.
+
+    Attributes:
+        conditioned: Whether images follow their labels at all; False for unconditional baselines,
+            whose control of attributes is then not applicable.
+    """
 
     track: ClassVar[str] = "conditional"
+    conditioned: ClassVar[bool] = True
 
     @abstractmethod
     def sample(self, labels: Tensor, draws: Draws) -> Tensor:
