@@ -4,15 +4,16 @@ He et al., "EigenGAN: Layer-Wise Eigen-Learning for GANs" (ICCV 2021), in two fo
 one (LynnHo/EigenGAN-Tensorflow, module.py) and the PyTorch port within InfoSCC-GAN
 (vkinakh/InfoSCC-GAN, src/models), whose names of modules are used for both. They differ in the
 widths of their layers (``original_widths``, ``port_widths``), in padding - TensorFlow's SAME pads
-stride-2 layers behind only (``same``) - and in initial weights. How far a generator's subspaces
-are from orthonormal is measured in ``baselines.eigengan_losses``.
+stride-2 layers behind only (``same``) - and in initial weights (``initialize`` draws those of the
+original). How far a generator's subspaces are from orthonormal is measured in
+``baselines.eigengan_losses``.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -126,7 +127,7 @@ class Generator(nn.Module):
         noise_dim: Numbers E of the noise.
         n_basis: Dimensions K of each subspace.
         channels: Colour channels C.
-        same: Pad and begin as the original does; the port otherwise.
+        same: Pad as TensorFlow does.
         orthonormal: See ``SubspaceLayer``.
 
     Attributes:
@@ -151,8 +152,6 @@ class Generator(nn.Module):
         )
         last = nn.Conv2d(widths[-1], channels, 7, padding=3)
         self.out = nn.Sequential(nn.Sequential(nn.LeakyReLU(SLOPE), last), nn.Tanh())
-        if same:
-            initialize(self)
 
     def maps(self, noise: Tensor, zs: Tensor) -> list[Tensor]:
         """The maps before the first block and after each; see ``forward``."""
@@ -187,7 +186,7 @@ class Discriminator(nn.Module):
         channels: Colour channels C.
         hidden: Width of the first dense layer; None takes the last of ``widths``, as in the port.
         outputs: Logits O of an image.
-        same: Pad and begin as the original does; the port otherwise.
+        same: Pad as TensorFlow does.
     """
 
     def __init__(
@@ -213,8 +212,6 @@ class Discriminator(nn.Module):
         self.classifier = nn.Sequential(
             nn.Linear(features, hidden), nn.LeakyReLU(SLOPE), nn.Linear(hidden, outputs)
         )
-        if same:
-            initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, S, S) -> (N, O)."""
@@ -255,6 +252,29 @@ def gram_schmidt(vectors: Tensor) -> Tensor:
             vector = vector - (found @ vector) @ found
         basis.append(F.normalize(vector, dim=0))
     return torch.stack(basis)
+
+
+def architecture(generator: Mapping[str, Tensor]) -> dict[str, int]:
+    """What the shapes in a generator's state dict tell.
+
+    Raises:
+        ValueError: It is no state dict of a generator.
+    """
+    try:
+        channels, base, *_ = generator["out.0.1.weight"].shape
+        n_basis, _ = generator["blocks.0.projection.U"].shape
+        flat, noise_dim = generator["fc.weight"].shape
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"the checkpoint is no generator of EigenGAN ({error})") from error
+    levels = sum(name.endswith(".projection.U") for name in generator)
+    return {
+        "channels": channels,
+        "size": START << levels,
+        "noise_dim": noise_dim,
+        "n_basis": n_basis,
+        "base_channels": base,
+        "max_channels": flat // START**2,
+    }
 
 
 def initialize(network: nn.Module) -> None:

@@ -66,9 +66,23 @@ def read_states(path: Path) -> dict[str, dict[str, Tensor]]:
         MissingFile: There is no such file.
         Refused: The file is damaged, no such archive, or one with numbers that are not finite.
     """
+    variables, path = read_variables(path)
+    return states_of(variables, path)
+
+
+def read_variables(path: Path) -> tuple[dict[str, NDArray[np.float32]], Path]:
+    """The floating-point variables of an archive, under their own names, and where it lies.
+
+    Args:
+        path: As in ``read_states``.
+
+    Raises:
+        MissingFile: There is no such file.
+        Refused: The file is damaged, no such archive, or one of several in a folder.
+    """
     if path.is_dir():
         path = _only_archive(path)
-    return states_of(_read(path), path)
+    return _read(path), path
 
 
 def states_of(

@@ -53,6 +53,7 @@ CASE_MODULES = (
     "bench.verify.alpha_gan",
     "bench.verify.dcgan_face",
     "bench.verify.bigan",
+    "bench.verify.eigengan",
 )
 
 Got = Mapping[str, Tensor | NDArray[Any] | float]
