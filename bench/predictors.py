@@ -176,6 +176,9 @@ def load_predictor(name_or_path: str | Path, device: str = "cpu") -> PredictorNe
         MissingFile: The file is not there.
         Refused: The file is no predictor of this suite.
     """
+    load = _own_loader(str(name_or_path))
+    if load is not None:
+        return load(device)
     path = predictor_path(name_or_path)
     if not path.is_file():
         raise MissingFile(
@@ -226,6 +229,15 @@ def predictor_path(name_or_path: str | Path) -> Path:
         if path.is_file():
             return path
     return _SHIPPED / predictor_file(catalog.lookup("predictors", name_or_path).name)
+
+
+def _own_loader(name: str) -> Callable[[str], PredictorNetwork] | None:
+    """What loads a predictor of the catalog that is made of others; None for those of files."""
+    entry = next((one for one in catalog.entries("predictors") if one.name == name), None)
+    if entry is None or entry.target == f"{__name__}:{load_predictor.__name__}":
+        return None
+    load: Callable[[str], PredictorNetwork] = entry.load()
+    return load
 
 
 _NETWORKS: Mapping[str, Callable[..., PredictorNetwork]] = {

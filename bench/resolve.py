@@ -20,6 +20,7 @@ from bench.catalog import Entry, lookup
 from bench.checkpoints.states import checkpoint_hash
 from bench.data.base import Dataset
 from bench.errors import BenchError, MissingFile, UnknownName
+from bench.factor_labels import shapes3d_labels_path
 from bench.files import sha256_of
 from bench.generators import CHECKPOINT_SUFFIXES, weights_path
 from bench.parts import open_dataset
@@ -35,6 +36,7 @@ _FINDERS = {
     "bench.generators:load_generator": weights_path,
     "bench.generators.digiface:load_digiface": weights_path,
     "bench.predictors:load_predictor": predictor_path,
+    "bench.factor_labels:load_shapes3d_labels": shapes3d_labels_path,
 }
 
 

@@ -106,7 +106,7 @@ class AnnotatedImages(Dataset):
         self.size, self._folder = size, folder
         self.attributes = Attributes(tuple(names), exclusive_groups(names))
         self._rows = self._usable(rows, on_bad_image)
-        self._warn_of_constants()
+        self._check_labels()
         count = len(self._rows.files)
         keep = count * size * size * 3 <= _KEPT
         # Memory is taken up by what has been written only.
@@ -159,8 +159,11 @@ class AnnotatedImages(Dataset):
         rows = self._rows
         for array in (rows.labels, rows.train, rows.test, rows.identities):
             digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
-        with os.scandir(self._folder) as entries:
-            sizes = {entry.name: entry.stat().st_size for entry in entries}
+        sizes: dict[str, int] = {}
+        for folder in sorted({file.rpartition("/")[0] for file in rows.files.tolist()}):
+            with os.scandir(self._folder / folder) as entries:
+                found = {entry.name: entry.stat().st_size for entry in entries}
+            sizes |= {f"{folder}/{name}" if folder else name: found[name] for name in found}
         for file in rows.files:
             digest.update(f"\n{file} {sizes.get(file)}".encode())
         return digest.hexdigest()
@@ -221,7 +224,8 @@ class AnnotatedImages(Dataset):
             )
         return used
 
-    def _warn_of_constants(self) -> None:
+    def _check_labels(self) -> None:
+        """Warn of attributes that cannot be learnt from the images that are used."""
         trained = self._rows.labels[self._rows.train]
         constant = trained.min(0) == trained.max(0)
         names = [name for name, same in zip(self.attributes.names, constant, strict=True) if same]

@@ -61,6 +61,7 @@ CROPS: Mapping[str, Crop] = {
     "icgan": Crop(138, (40, 30)),
     "dcgan": Crop(108),
 }
+WHOLE = "infoscc"  # vkinakh/InfoSCC-GAN cuts nothing off and changes the aspect ratio
 
 
 class CelebA(AnnotatedImages):
@@ -72,11 +73,11 @@ class CelebA(AnnotatedImages):
     Args:
         path: The folder; ``bench.data.celeba_folder`` says what may lie where.
         size: Height and width in pixels.
-        attributes: ``stargan`` (5), ``attgan`` (13), ``icgan`` (18), ``all`` (40), or names: a
-            list, or a text with commas.
+        attributes: ``stargan`` (5), ``attgan`` (13), ``icgan`` (18), ``infoscc-5``, ``infoscc-10``,
+            ``infoscc-15``, ``all`` (40), or names: a list, or a text with commas.
         split: ``official`` (the partition file), or that of a program: ``stargan``, ``attgan``,
             ``icgan`` (``bench.data.celeba_splits``).
-        crop: A key of ``CROPS``.
+        crop: A key of ``CROPS``, or ``infoscc`` for the whole image, squeezed into a square.
         on_bad_image: ``"fail"`` refuses rows without images, and a bad image when it is read;
             ``"skip"`` decodes every image first and leaves out what is bad.
 
@@ -97,11 +98,12 @@ class CelebA(AnnotatedImages):
         crop: str = "stargan",
         on_bad_image: OnBadImage = "fail",
     ) -> None:
-        if crop not in CROPS:
-            raise ValueError(f"crop is one of {', '.join(CROPS)}, not {crop!r}.")
+        if crop not in (*CROPS, WHOLE):
+            raise ValueError(f"crop is one of {', '.join((*CROPS, WHOLE))}, not {crop!r}.")
         names = attribute_names(attributes)
-        self._crop, self._settings = CROPS[crop], {"crop": crop, "split": split}
-        self.resizing = f"crop {crop}, bilinear filter with antialiasing"
+        self._crop, self._settings = CROPS.get(crop), {"crop": crop, "split": split}
+        part = f"crop {crop}" if crop in CROPS else "whole image squeezed"
+        self.resizing = f"{part}, bilinear filter with antialiasing"
         folder = find_celeba(path)
         table = read_attributes(folder.attributes)
         super().__init__(
@@ -114,7 +116,9 @@ class CelebA(AnnotatedImages):
         return f"has {width} x {height} pixels in place of the {IMAGE_SIZE[0]} x {IMAGE_SIZE[1]}"
 
     def prepared(self, image: Image.Image) -> Image.Image:
-        return prepare(image, self._crop, self.size)
+        if self._crop is not None:
+            return prepare(image, self._crop, self.size)
+        return image.resize((self.size, self.size), Image.Resampling.BILINEAR)
 
     def settings(self) -> dict[str, Any]:
         return self._settings

@@ -47,8 +47,8 @@ class CelebAHQ(AnnotatedImages):
             ``CelebAMask-HQ-attribute-anno.txt`` or ``image_list.txt`` with CelebA's
             ``list_attr_celeba.txt``. Identities need the mapping and ``identity_CelebA.txt``.
         size: Height and width in pixels; Pillow's bilinear filter, as AttGAN-PyTorch.
-        attributes: ``stargan`` (5), ``attgan`` (13), ``icgan`` (18), ``all`` (40), or names: a
-            list, or a text with commas.
+        attributes: ``stargan`` (5), ``attgan`` (13), ``icgan`` (18), ``infoscc-5``, ``infoscc-10``,
+            ``infoscc-15``, ``all`` (40), or names: a list, or a text with commas.
         on_bad_image: ``"fail"`` refuses rows without images, and a bad image when it is read;
             ``"skip"`` decodes every image first and leaves out what is bad.
 

@@ -60,8 +60,8 @@ class CelebASynth(Dataset):
     Args:
         n: How many images there are; the first images of a larger dataset are the same.
         size: Height and width in pixels.
-        attributes: ``stargan`` (5), ``attgan`` (13), ``icgan`` (18), ``drawn`` (35), or names: a
-            list, or a text with commas.
+        attributes: ``stargan`` (5), ``attgan`` (13), ``icgan`` (18), ``infoscc-5``, ``infoscc-10``,
+            ``drawn`` (35), or names: a list, or a text with commas.
         crop: A key of ``bench.data.celeba.CROPS``.
         seed: Another seed gives other people.
 

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from baselines.base import Attributes
 from bench.data.base import Dataset, Split
+from bench.data.classes import require_every_class
 from bench.errors import BenchError, MissingFile
 
 _UNSIGNED_BYTES = 8  # the code of the type in the header of an IDX file
@@ -41,6 +42,7 @@ class ClassImages(Dataset, ABC):
         peak: The value of ``pixels`` that stands for white.
 
     Raises:
+        BenchError: A class has no image.
         ValueError: ``size`` is below 1.
     """
 
@@ -58,6 +60,8 @@ class ClassImages(Dataset, ABC):
         if pixels.shape[-1] != size:
             self.resizing = "bilinear filter with antialiasing"
         self.attributes = Attributes(self.classes, (self.classes,), classes=True)
+        remedy = "complete its files"
+        require_every_class(self.classes, classes.numpy(), f"The dataset {self.name} has", remedy)
 
     def __len__(self) -> int:
         return len(self._pixels)

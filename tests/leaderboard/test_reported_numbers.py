@@ -52,6 +52,20 @@ def test_crg_as_it_prints_its_tables_with_errors_that_no_one_scale_has():
         assert "cannot be on one scale" in error.protocol
 
 
+def test_infoscc_with_the_fid_that_stands_twice():
+    numbers = [one for one in load_reported() if "InfoSCC" in one.paper]
+    assert len(numbers) == (2 + 5) + (2 + 10) + (2 + 15) + 6 * 3 + 2
+    found = {(one.table, one.method, one.variant, one.metric): one for one in numbers}
+    assert len(found) == len(numbers)
+    accuracy = found["Table 3", "infoscc", "15 attributes", "own_control_accuracy:Narrow_Eyes"]
+    assert (accuracy.value, accuracy.dataset) == (0.7422, "celeba")
+    best = "discriminator=patch, loss=lsgan"
+    assert found["Table 4", "infoscc", best, "tsne_chamfer:own.infoscc"].value == 3645
+    doubtful = [one for one in numbers if one.metric == "fid" and one.value == 29.02]
+    assert {one.method for one in doubtful} == {"infoscc", "eigengan"}
+    assert "copying error" in doubtful[-1].protocol
+
+
 def test_rows_become_numbers(tmp_path):
     path = tmp_path / "paper.toml"
     path.write_text(SOURCE)

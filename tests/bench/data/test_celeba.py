@@ -99,6 +99,20 @@ def test_crops_are_those_of_the_programs(crop: str, box: tuple[int, int, int]) -
     assert tuple(cut[0, 0, :2]) == (left, top)
 
 
+def test_infoscc_squeezes_the_whole_image(faces: Path) -> None:
+    dataset = CelebA(faces, size=32, attributes="infoscc-5", crop="infoscc")
+    assert dataset.attributes.names == ATTRIBUTE_SETS["infoscc-5"]
+    assert dataset.resizing == "whole image squeezed, bilinear filter with antialiasing"
+    with Image.open(faces / "img_align_celeba" / "000003.jpg") as image:
+        squeezed = image.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR)
+    expected = torch.from_numpy(np.array(squeezed)).permute(2, 0, 1) / 127.5 - 1
+    torch.testing.assert_close(dataset[2][0], expected)
+    cut = CelebA(faces, size=32, attributes="infoscc-5")
+    assert cut.fingerprint() != dataset.fingerprint()
+    with pytest.raises(ValueError, match="dcgan, infoscc, not 'none'"):
+        CelebA(faces, crop="none")
+
+
 def _as_torchvision(folder: Path) -> Path:
     (folder.parent / "root").mkdir()
     shutil.move(folder, folder.parent / "root" / "celeba")

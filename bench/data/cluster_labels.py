@@ -1,0 +1,119 @@
+"""Labels that stand in for a dataset's classes: the clusters of its images, read from CSV files.
+
+The layout is that of the clusterings that InfoSCC-GAN's authors published for AFHQ
+(``{train,val}_{3..15}.csv``): a header, then ``img,cluster`` a line, where ``img`` is an image's
+path in the folder of its part (``cat/flickr_cat_000002.jpg``) and clusters are numbered from 0.
+``bench cluster`` writes the same.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.celeba_annotations import read_lines
+from bench.data.classes import require_every_class
+from bench.errors import BenchError, MissingFile, listed
+
+_COLUMNS = ("img", "cluster")
+
+
+def cluster_names(count: int) -> tuple[str, ...]:
+    """``cluster_0``, ``cluster_1``, ..."""
+    return tuple(f"cluster_{number}" for number in range(count))
+
+
+def read_clusters(
+    place: Path, parts: Mapping[tuple[str, ...], Sequence[str]], count: int | None = None
+) -> NDArray[np.int64]:
+    """The clusters of a dataset's images.
+
+    Args:
+        place: A CSV file of all images, or a folder with one for each part of the dataset,
+            ``PART.csv`` or ``PART_K.csv`` for K clusters.
+        parts: The images of each part, by the names that the part may have.
+        count: The K of a folder's files; None where it holds one file for each part.
+
+    Returns:
+        int64 (N,), the cluster of each image, part after part.
+
+    Raises:
+        MissingFile: A file is not there.
+        BenchError: A file is malformed, misses images, names others, or leaves a cluster empty.
+    """
+    if place.is_dir():
+        read = [(_file(place, names, count), images) for names, images in parts.items()]
+    elif place.is_file():
+        read = [(place, [image for images in parts.values() for image in images])]
+    else:
+        raise MissingFile(
+            f"There is no {place}: give a CSV file with the columns img and cluster, or a folder "
+            "with one for each part, by --set dataset.labels=PATH."
+        )
+    clusters = np.concatenate([_clusters(file, images) for file, images in read])
+    require_every_class(
+        cluster_names(int(clusters.max()) + 1),
+        clusters,
+        f"{place} has",
+        "number the clusters from 0 without a gap",
+    )
+    return clusters
+
+
+def _file(folder: Path, names: Sequence[str], count: int | None) -> Path:
+    """The CSV file of a part."""
+    end = "_*" if count is None else f"_{count}"
+    found = {file for name in names for file in folder.glob(f"{name}{end}.csv")}
+    if count is None:
+        found |= {file for name in names if (file := folder / f"{name}.csv").is_file()}
+    if not found:
+        raise MissingFile(
+            f"{folder} holds no {names[0]}{'' if count is None else end}.csv: put the clusters of "
+            f"the {names[0]} images there, or say how many clusters its files have by --set "
+            "dataset.clusters=K."
+        )
+    if len(found) > 1:
+        shown = listed(sorted(file.name for file in found))
+        raise BenchError(f"{folder} holds {shown}: choose one by --set dataset.clusters=K.")
+    return found.pop()
+
+
+def _clusters(file: Path, images: Sequence[str]) -> NDArray[np.int64]:
+    """The clusters of the images that a file has to name, and no others."""
+    found = _read(file)
+    missing = [image for image in images if image not in found]
+    if missing:
+        raise BenchError(
+            f"{file} has no cluster for {len(missing):,} of {len(images):,} images, {missing[0]} "
+            "for one: give every image a cluster (bench cluster --limit sets how many get one)."
+        )
+    unknown = sorted(found.keys() - set(images))
+    if unknown:
+        raise BenchError(
+            f"{file} names {len(unknown):,} images that are not there, {unknown[0]} for one: "
+            "remove these lines, or complete the images."
+        )
+    return np.array([found[image] for image in images], np.int64)
+
+
+def _read(file: Path) -> dict[str, int]:
+    """The cluster of each image that a file names."""
+    header, *rows = csv.reader(read_lines(file))
+    if tuple(name.strip() for name in header) != _COLUMNS:
+        raise _malformed(file, 1, "the columns are not img,cluster")
+    found: dict[str, int] = {}
+    for line, row in enumerate(rows, 2):
+        if len(row) != 2 or not row[1].strip().isdecimal():
+            raise _malformed(file, line, "stands something else than an image and a number")
+        if row[0] in found:
+            raise _malformed(file, line, f"{row[0]} stands a second time")
+        found[row[0]] = int(row[1])
+    return found
+
+
+def _malformed(file: Path, line: int, fault: str) -> BenchError:
+    return BenchError(f"{file}, line {line}: {fault}; mend the file or make it anew.")
