@@ -1,12 +1,58 @@
 """The linear classifier of attributes on a frozen encoder, the second stage of InfoSCC-GAN.
 
 Kinakh et al., "Information-Theoretic Stochastic Contrastive Conditional GAN: InfoSCC-GAN" (2021;
-vkinakh/InfoSCC-GAN, ``classification_trainer.py``).
+vkinakh/InfoSCC-GAN, ``classification_trainer.py``). The encoder embeds each image once, as it is;
+the layer then learns from features h, neither projected nor normalised: by cross entropy where
+labels are classes (AFHQ), else by binary cross entropies (CelebA). The code gives the latter labels
+as integers, which torch refuses; they are floats here. It shows the features in the order of the
+files, in every epoch (``classifier_order``), and drops an incomplete last batch when it embeds, so
+that some images are never seen (``classifier_drop_last``).
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
+import torch
+from pydantic import Field
 from torch import Tensor, nn
+
+from baselines.base import Artefact, Batch, ImageSet, Stage, TrainingData
+from baselines.infoscc_losses import classification_loss
+from baselines.simclr import EncoderConfig, SimCLREncoder, settings_of
+
+_EMBEDDED_AT_ONCE = 256
+
+
+class ClassifierConfig(EncoderConfig):
+    """Settings of the classifier's stage; the defaults are the released ones for AFHQ.
+
+    Those of the encoder are inherited, since what the classifier learns depends on them.
+
+    Attributes:
+        classifier_epochs: Training length; 100 for CelebA.
+        classifier_iterations: Training length in place of ``classifier_epochs``.
+        classifier_batch_size: Images of a step.
+        classifier_images: How many training images it learns from, the first in their order; None
+            is all. The code takes all of AFHQ and the first 80 % of CelebA.
+        classifier_order: ``files``, each epoch in the images' order as released, or ``random``,
+            each batch drawn with replacement.
+        classifier_drop_last: Leave out the images that fill no batch, as released.
+        classifier_rate: Learning rate of Adam.
+        classifier_weight_decay: Of Adam, added to the gradients.
+        classifier_threshold: Probability above which an attribute counts as present in the
+            accuracy that is logged, where labels are no classes.
+    """
+
+    classifier_epochs: int = Field(200, ge=1)
+    classifier_iterations: int | None = Field(None, ge=1)
+    classifier_batch_size: int = Field(256, ge=1)
+    classifier_images: int | None = Field(None, ge=1)
+    classifier_order: Literal["files", "random"] = "files"
+    classifier_drop_last: bool = True
+    classifier_rate: float = Field(3e-4, ge=0)
+    classifier_weight_decay: float = Field(1e-6, ge=0)
+    classifier_threshold: float = Field(0.5, gt=0, lt=1)
 
 
 class LinearClassifier(nn.Module):
@@ -25,3 +71,121 @@ class LinearClassifier(nn.Module):
         """h (N, D) -> logits (N, A)."""
         logits: Tensor = self.model(features)
         return logits
+
+
+class ClassifierStage(Stage):
+    """Trains the classifier on features that are computed once, when the stage begins.
+
+    They are kept in memory, on the encoder's device: 8 kB an image for a ResNet-50. Each of several
+    processes takes the same step.
+
+    Args:
+        encoder: Finished; the stage leaves it as it is.
+        classifier: What is trained.
+        config: How.
+        data: Images and attributes.
+
+    Raises:
+        ValueError: The images fill no batch.
+    """
+
+    name = "classifier"
+
+    def __init__(
+        self,
+        encoder: SimCLREncoder,
+        classifier: LinearClassifier,
+        config: ClassifierConfig,
+        data: TrainingData,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.classifier, self.config, self._data = encoder, classifier, config, data
+        size = config.classifier_batch_size
+        self.count = min(config.classifier_images or len(data.train), len(data.train))
+        if config.classifier_drop_last:
+            self.count -= self.count % size
+        if not self.count:
+            raise ValueError(
+                f"the {len(data.train)} training images fill no batch of {size} of the classifier: "
+                f"choose --set classifier_batch_size={len(data.train)} or less, or --set "
+                "classifier_drop_last=false"
+            )
+        self.steps = config.classifier_iterations or config.classifier_epochs * -(
+            -self.count // size
+        )
+        optimizer = torch.optim.Adam(
+            classifier.parameters(),
+            lr=config.classifier_rate,
+            weight_decay=config.classifier_weight_decay,
+            fused=True,
+        )
+        self.optimizers = {"classifier": optimizer}
+        self.artefact = Artefact(settings_of(config, ClassifierConfig), classifier)
+        self._table: tuple[Tensor, Tensor] | None = None
+
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        if self._table is None:
+            self._table = embedded(self.encoder, self._data.train, self.count)
+        features, labels = self._table
+        places = self._places(batch).to(features.device)
+        return self.update(features[places], labels[places])
+
+    def update(self, features: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """One update by features (N, D) and labels (N, A) in {0, 1}."""
+        classes, optimizer = self._data.attributes.classes, self.optimizers["classifier"]
+        logits = self.classifier(features)
+        loss = classification_loss(logits, labels, classes)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            right = correct(logits, labels, classes, self.config.classifier_threshold)
+        return {"classification": loss.detach(), "accuracy": right.float().mean()}
+
+    def _places(self, batch: Batch) -> Tensor:
+        size = self.config.classifier_batch_size
+        if self.config.classifier_order == "random":
+            return batch.draws.integer("places", size, self.count)
+        start = batch.step * size % (-(-self.count // size) * size)
+        return torch.arange(start, min(start + size, self.count))
+
+
+def embedded(encoder: SimCLREncoder, images: ImageSet, count: int) -> tuple[Tensor, Tensor]:
+    """Features (N, D) and attributes (N, A) of the first images, on the encoder's device.
+
+    Args:
+        encoder: It embeds in evaluation mode and is left in the mode that it is in.
+        images: The images.
+        count: How many of them.
+    """
+    device = next(encoder.parameters()).device
+    training = encoder.training
+    encoder.eval()
+    features, attributes = [], []
+    with torch.no_grad():
+        for places in torch.arange(count).split(_EMBEDDED_AT_ONCE):
+            some, labels = images.batch(places)
+            features.append(encoder.features(some.to(device)).float())
+            attributes.append(labels.to(device))
+    encoder.train(training)
+    return torch.cat(features), torch.cat(attributes)
+
+
+def correct(
+    logits: Tensor, labels: Tensor, classes: bool, threshold: float | Tensor = 0.5
+) -> Tensor:
+    """Which predictions are right.
+
+    Args:
+        logits: (N, A).
+        labels: (N, A) in {0, 1}.
+        classes: Whether exactly one label is set: the largest logit is then the prediction.
+        threshold: Otherwise, the probability above which an attribute counts as present: one for
+            all, or (A,).
+
+    Returns:
+        bool (N,) for classes, else (N, A).
+    """
+    if classes:
+        return logits.argmax(dim=1) == labels.argmax(dim=1)
+    return (logits.sigmoid() > threshold) == labels.bool()
