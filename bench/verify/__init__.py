@@ -54,6 +54,7 @@ CASE_MODULES = (
     "bench.verify.dcgan_face",
     "bench.verify.bigan",
     "bench.verify.eigengan",
+    "bench.verify.simclr",
 )
 
 Got = Mapping[str, Tensor | NDArray[Any] | float]
