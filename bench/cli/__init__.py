@@ -24,6 +24,7 @@ _COMMANDS = {
     "convert": "bench.cli.convert",
     "train-predictor": "bench.cli.train_predictor",
     "pretrain": "bench.cli.pretrain",
+    "cluster": "bench.cli.cluster",
     "score": "bench.cli.score",
     "verify": "bench.cli.verify",
     "doctor": "bench.cli.doctor",
