@@ -16,6 +16,7 @@ from bench.verify.chamfer import tsne_case
 from metrics.chamfer import chamfer_infoscc, chamfer_pytorch3d
 from metrics.tsne import (
     OPENTSNE_ITERATIONS,
+    SKLEARN_ITERATIONS,
     joint_opentsne,
     joint_tsne,
     opentsne_chamfer,
@@ -61,6 +62,10 @@ def test_released_settings():
     assert (found.name, found.real_points, found.fake_points) == ("tsne_chamfer", 50, 45)
     assert found.infoscc == chamfer_infoscc(points[:50], points[50:])
     assert found.pytorch3d == chamfer_pytorch3d(points[:50], points[50:])
+    assert found.infoscc == pytest.approx(50 * found.real_to_fake)
+    assert found.fake_to_real == chamfer_pytorch3d(
+        points[50:], points[:50], single_directional=True
+    )
 
 
 @pytest.mark.parametrize("package", ["sklearn.manifold", "openTSNE"])
@@ -85,6 +90,24 @@ def test_no_default_is_left_to_the_package(monkeypatch, package):
     embed(*_features(), seed=3, perplexity=5.0)
     assert set(given) == known
     assert (given["random_state"], given["perplexity"]) == (3, 5.0)
+
+
+def test_scikit_learn_s_progress_is_heard_and_changes_nothing(capsys):
+    x, y = _features(8, 8)
+    done: list[int] = []
+    found = joint_tsne(x, y, perplexity=3.0, seed=7, progress=done.append)
+    assert len(done) > 5
+    assert sum(done) == SKLEARN_ITERATIONS
+    assert capsys.readouterr().out == ""
+    for heard, quiet in zip(found, joint_tsne(x, y, perplexity=3.0, seed=7), strict=True):
+        np.testing.assert_array_equal(heard, quiet)
+
+
+def test_two_dimensions():
+    pytest.importorskip("openTSNE")
+    for embed in (joint_tsne, joint_opentsne):
+        real, fake = embed(*_features(8, 7), dimensions=2, perplexity=3.0)
+        assert (real.shape, fake.shape) == ((8, 2), (7, 2))
 
 
 def test_opentsne_reports_progress_and_repeats_itself():
@@ -125,7 +148,7 @@ def test_bad_input_is_refused(embed):
 
 def test_opentsne_needs_three_features_and_its_package(monkeypatch):
     x, y = _features(width=2)
-    with pytest.raises(ValueError, match="three principal components, which 2 features"):
+    with pytest.raises(ValueError, match="3 principal components, which 2 features"):
         joint_opentsne(x, y)
     monkeypatch.setitem(sys.modules, "openTSNE", None)
     with pytest.raises(ImportError, match=r"gan-attribute-bench\[metrics\]"):
