@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -167,6 +168,62 @@ def save_distributions(
     axes.set_ylabel("density")
     axes.legend(fontsize=8)
     _save(figure, path)
+
+
+@dataclass(frozen=True)
+class PointCloud:
+    """Points of one panel.
+
+    Attributes:
+        title: What they are.
+        points: (N, 2).
+        groups: int (N,), the group of each point; -1 for none.
+    """
+
+    title: str
+    points: NDArray[np.floating]
+    groups: NDArray[np.integer]
+
+
+def save_scatter(
+    clouds: Sequence[PointCloud], path: Path, groups: Sequence[str], title: str
+) -> None:
+    """Panels side by side with the same axes, a colour for each group; points of none are grey.
+
+    Args:
+        clouds: One for each panel.
+        path: The PNG to write.
+        groups: Names of the groups, in the order of their numbers; may be empty.
+        title: What the picture shows.
+    """
+    figure, first = _new_figure(width=4.2 * len(clouds) + 1.6, height=4.4, title=title)
+    grid = figure.add_gridspec(1, len(clouds))
+    first.set_subplotspec(grid[0])
+    others = range(1, len(clouds))
+    panels = [first, *(figure.add_subplot(grid[i], sharex=first, sharey=first) for i in others)]
+    colours = _group_colours(len(groups))
+    for axes, cloud in zip(panels, clouds, strict=True):
+        axes.set_title(f"{cloud.title} (n = {len(cloud.points)})", fontsize=9)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        for number in range(-1, len(groups)):
+            points = cloud.points[cloud.groups == number]
+            colour = "0.4" if number < 0 else colours[number]
+            axes.scatter(points[:, 0], points[:, 1], s=9, color=colour, linewidths=0)
+    if groups:
+        marks = [panels[0].scatter([], [], s=30, color=colour) for colour in colours]
+        figure.legend(marks, groups, loc="outside right center", fontsize=8, frameon=False)
+    _save(figure, path)
+
+
+def _group_colours(count: int) -> list[tuple[float, float, float, float]]:
+    """As many colours that can be told apart, if there are up to twenty."""
+    from matplotlib import colormaps
+
+    if count <= 20:
+        palette = colormaps["tab10" if count <= 10 else "tab20"]
+        return [palette(number) for number in range(count)]
+    return [colormaps["turbo"](number / (count - 1)) for number in range(count)]
 
 
 def _mosaic(

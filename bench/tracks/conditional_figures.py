@@ -1,0 +1,178 @@
+"""What the conditional track shows of a method: samples by label, traversals, and a t-SNE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines.base import LatentAxis
+from bench.figures import PointCloud, save_image_grid, save_scatter, save_traversals
+from bench.tracks.label_requests import LabelRequests
+from bench.tracks.sampling import Sampler, Traversals
+from metrics.arrays import FloatArray
+
+_ROWS = 12  # of pictures on a page
+_UNCONDITIONED = 64  # samples in the figure of a method that takes no labels
+_NO_GROUP = -1
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Points in the plane.
+
+    Attributes:
+        real: (P, 2), of test images.
+        fake: (P, 2), of samples with the same labels.
+        labels: (P, A), of either.
+        whose: What was embedded, in words.
+    """
+
+    real: FloatArray
+    fake: FloatArray
+    labels: Tensor
+    whose: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the figures show.
+
+    Attributes:
+        sampler: The method.
+        requests: Gives labels.
+        pictures: Samples of each label.
+        reach: How far traversals go to either side.
+        steps: Pictures of each traversal.
+        embedded: Points of the t-SNE, or None where it is left out.
+    """
+
+    sampler: Sampler
+    requests: LabelRequests
+    pictures: int
+    reach: float
+    steps: int
+    embedded: Embedded | None
+
+    @property
+    def name(self) -> str:
+        return self.sampler.name
+
+
+def draw_figures(subject: Subject, folder: Path) -> list[str]:
+    """Write all figures of a method; those of what it does not have are left out.
+
+    Returns:
+        Their paths relative to ``folder``.
+    """
+    paths = []
+    by_label = subject.sampler.method.conditioned
+    paths += list((_draw_samples if by_label else _draw_unconditioned)(subject, folder))
+    traversals = subject.sampler.traversals()
+    if traversals is not None:
+        for layer in traversals.layers:
+            paths += _draw_layer(subject, traversals, layer, folder)
+    if subject.embedded is not None:
+        paths.append(_draw_embedded(subject, subject.embedded, folder))
+    return [path.as_posix() for path in paths]
+
+
+def _draw_samples(subject: Subject, folder: Path) -> Iterator[Path]:
+    """A row for each class or attribute; what is drawn at random is the same down a column."""
+    names = subject.requests.attributes.names
+    what = "each class" if subject.requests.attributes.classes else "each attribute switched on"
+    for page, rows in enumerate(_pages(len(names)), start=1):
+        path = _page_path("samples", page)
+        images = [_row(subject, column) for column in rows]
+        save_traversals(
+            torch.stack(images),
+            folder / path,
+            [names[column].replace("_", " ") for column in rows],
+            [str(number) for number in range(1, subject.pictures + 1)],
+            _titled(f"{subject.name}: samples of {what}", page, len(_pages(len(names)))),
+            column_title="draw",
+        )
+        yield path
+
+
+def _row(subject: Subject, column: int) -> Tensor:
+    labels = subject.requests.present(column, subject.pictures)
+    return torch.cat([images.cpu() for images in subject.sampler.samples(labels, "pictures")])
+
+
+def _draw_unconditioned(subject: Subject, folder: Path) -> Iterator[Path]:
+    path = _page_path("samples", 1)
+    labels = subject.requests.rows(_UNCONDITIONED, "pictures")
+    images = torch.cat([images.cpu() for images in subject.sampler.samples(labels, "pictures")])
+    save_image_grid(images, folder / path, title=f"{subject.name}: samples (it takes no labels)")
+    yield path
+
+
+def _draw_layer(
+    subject: Subject, traversals: Traversals, layer: int, folder: Path
+) -> Iterator[Path]:
+    """A row for each dimension, the strongest first; all start from the same latents."""
+    axes = traversals.layer(layer)
+    values = torch.linspace(-subject.reach, subject.reach, subject.steps)
+    pages = _pages(len(axes))
+    for page, rows in enumerate(pages, start=1):
+        shown = [axes[row] for row in rows]
+        path = _page_path(f"traversal-layer-{layer}", page)
+        save_traversals(
+            _walk(subject, traversals, shown, values),
+            folder / path,
+            [f"dimension {axis.dimension} ({axis.importance:.3g})" for axis in shown],
+            [f"{value:.3g}" for value in values.tolist()],
+            _titled(f"{subject.name}: layer {layer}, by importance", page, len(pages)),
+            column_title="value of the latent",
+        )
+        yield path
+
+
+def _walk(
+    subject: Subject, traversals: Traversals, axes: list[LatentAxis], values: Tensor
+) -> Tensor:
+    """Images (axes, values, C, H, W) of one label and of latents that differ in one column."""
+    latents = traversals.base.repeat(len(axes) * len(values), 1)
+    columns = torch.tensor([axis.column for axis in axes]).repeat_interleave(len(values))
+    moved = values.repeat(len(axes)).to(latents)
+    latents[torch.arange(len(latents)), columns] = moved
+    labels = subject.requests.rows(1, "traversals").repeat(len(latents), 1)
+    images = subject.sampler.generate(labels, latents)
+    return images.unflatten(0, (len(axes), len(values)))
+
+
+def _draw_embedded(subject: Subject, embedded: Embedded, folder: Path) -> Path:
+    """Test images and samples side by side; coloured by class where there are classes."""
+    path = Path("figures") / "tsne.png"
+    attributes = subject.requests.attributes
+    groups = np.full(len(embedded.labels), _NO_GROUP)
+    if attributes.classes:
+        groups = embedded.labels.argmax(dim=1).numpy()
+    asked = groups if subject.sampler.method.conditioned else np.full_like(groups, _NO_GROUP)
+    save_scatter(
+        [
+            PointCloud("test images", embedded.real, groups),
+            PointCloud("samples", embedded.fake, asked),
+        ],
+        folder / path,
+        attributes.names if attributes.classes else (),
+        f"{subject.name}: joint t-SNE of {embedded.whose}",
+    )
+    return path
+
+
+def _pages(rows: int) -> list[range]:
+    return [range(start, min(start + _ROWS, rows)) for start in range(0, rows, _ROWS)]
+
+
+def _page_path(stem: str, page: int) -> Path:
+    return Path("figures") / (f"{stem}.png" if page == 1 else f"{stem}-{page}.png")
+
+
+def _titled(title: str, page: int, pages: int) -> str:
+    return title if pages == 1 else f"{title} ({page} of {pages})"
