@@ -245,6 +245,7 @@ def test_pictures_change_only_with_the_fingerprint() -> None:
         ({"attributes": ["Male", "Yuong"]}, "did you mean Young"),
         ({"attributes": "Smiling,Mael"}, "did you mean Male"),
         ({"attributes": ["Male", "Blurry"]}, "Blurry are not drawn"),
+        ({"attributes": "infoscc-15"}, "Blurry are not drawn"),
         ({"attributes": "all"}, "dataset.attributes=drawn"),
     ],
 )

@@ -85,6 +85,14 @@ def test_images_are_resized(files: Path) -> None:
     assert MNIST(files, size=28).resizing is None
 
 
+def test_a_class_without_images_is_refused(files: Path) -> None:
+    for part in PARTS:
+        labels = files / "MNIST" / "raw" / f"{part}-labels-idx1-ubyte"
+        labels.write_bytes(_idx(np.arange(PARTS[part]) % 8))
+    with pytest.raises(BenchError, match=r"The dataset mnist has no image of 8, 9: complete"):
+        MNIST(files)
+
+
 def test_missing_and_damaged_files_are_named(files: Path) -> None:
     with pytest.raises(MissingFile, match=r"no train-images-idx3-ubyte .*FashionMNIST.*download"):
         FashionMNIST(files / "nowhere")

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from bench.data.shapes3d import FACTORS, Shapes3D
 from bench.data.shapes3d_classes import LABELS, Shapes3DLabels, Shapes3DShape
+from bench.factor_labels import FactorLabels
 from bench.parts import open_dataset
-from bench.predictors import load_predictor
+from bench.predictors import Predictor, load_predictor
 
 VIEW_STRIDE = 11  # 44 of the 480 views: all scales, shapes and orientations, quickly rendered
 
@@ -59,3 +61,22 @@ def test_the_predictor_knows_every_label(dataset: Shapes3DShape) -> None:
         assert (scores[:, own].argmax(1) == truth[:, own].argmax(1)).float().mean() > 0.98
     assert ((scores > 0.5) == (truth > 0.5)).float().mean() > 0.99
     assert predictor.sha256 == load_predictor("shapes3d").sha256
+
+
+class _Scores(Predictor):
+    """Reads the scores off the first pixels."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images[:, 0, 0, :2]
+
+
+def test_labels_are_as_near_as_the_scores_of_factors() -> None:
+    factors = _Scores(("scale", "shape"), (8, 4), sha256="abc")
+    predictor = FactorLabels(factors, {"shape": ("a", "b", "c", "d"), "scale": tuple("efghijkl")})
+    scores = torch.tensor([[1 / 7, 0.0], [0.0, 0.5], [1.0, 0.3]])
+    labels = predictor(scores[:, None, None])
+    assert predictor.names == tuple("abcdefghijkl")
+    assert predictor.levels == (2,) * 12
+    expected = torch.tensor([[1, 0, 0, 0], [0, 0.5, 0.5, 0], [0.1, 0.9, 0, 0]])
+    torch.testing.assert_close(labels[:, :4], expected)
+    assert labels[:, 4:].argmax(1).tolist() == [1, 0, 7]
