@@ -70,6 +70,15 @@ def features_folder() -> Path:
     return cache_folder() / "features"
 
 
+def artefacts_folder(runs: Path) -> Path:
+    """The folder of what finished stages leave to later runs (``bench.artefacts``).
+
+    Args:
+        runs: The folder of all runs.
+    """
+    return runs / "artefacts"
+
+
 @cache
 def downloads() -> tuple[Download, ...]:
     """Everything that can be fetched, in the order of the table."""

@@ -47,6 +47,29 @@ def whole_file(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder beside ``path``, which is absent; on success it becomes ``path``.
+
+    Only one process at a time may do so.
+
+    Raises:
+        DiskFull: There is no room; ``path`` is still absent.
+    """
+    partial = path.with_name(f"{PARTIAL}{path.name}")
+    shutil.rmtree(partial, ignore_errors=True)  # what a kill left
+    try:
+        with disk_full_explained(path):
+            partial.mkdir(parents=True)
+            yield partial
+            for written in (*partial.iterdir(), partial):
+                sync(written)
+            partial.rename(path)
+            sync(path.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def remove_partial_files(folder: Path) -> None:
     """Remove what a kill left of unfinished files and folders; for the folder's owner only."""
     for leftover in list(folder.rglob(f"{PARTIAL}*")):

@@ -18,7 +18,7 @@ from bench.generators import load_generator
 from bench.parts import load_parts, open_dataset
 from bench.predictors import load_predictor
 from bench.resolve import ABSENT, load_track
-from bench.run import build_method
+from bench.run import build_method, stage_artefacts
 from bench.rundir import RunDirectory
 from bench.spec import RunSpec
 from leaderboard.schema import Result
@@ -102,7 +102,7 @@ def plan(spec: RunSpec, root: Path) -> Plan:
     run = RunDirectory(root, spec)
     needs = tuple(_needs(spec))
     if all(need.present for need in needs):
-        stages, obstacles = _stages(spec)
+        stages, obstacles = _stages(spec, root)
     else:
         stages, obstacles = None, tuple(_obstacles(spec, needs))
     steps = None if stages is None else sum(steps for _, steps in stages)
@@ -158,7 +158,9 @@ def _loaders(spec: RunSpec, fetched: set[str]) -> Iterator[Callable[[], object]]
         yield lambda: read_states(spec.method, Path(checkpoint))
 
 
-def _stages(spec: RunSpec) -> tuple[tuple[tuple[str, int], ...] | None, tuple[str, ...]]:
+def _stages(
+    spec: RunSpec, root: Path
+) -> tuple[tuple[tuple[str, int], ...] | None, tuple[str, ...]]:
     """The training stages of a method that is built but not trained, and why a run cannot start."""
     track = load_track(spec.track)()
     stages = None
@@ -169,6 +171,9 @@ def _stages(spec: RunSpec) -> tuple[tuple[tuple[str, int], ...] | None, tuple[st
         stages = tuple((stage.name, stage.steps) for stage in method.stages(data))
         options = track.configure(spec.preset, spec.track_options)
         track.check(parts.images("test"), parts.predictor, options)
+        if spec.artefacts:
+            artefacts = stage_artefacts(spec, parts, data, root, processes=1)
+            artefacts.require_fit(method.stages(data))
     except (BenchError, ValueError) as error:
         return stages, tuple(_obstacles(spec)) or (str(error),)
     return stages, ()

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, PartialState
+from accelerate.utils import broadcast
+from torch import nn
 
 from bench.errors import BenchError
 
@@ -55,6 +57,17 @@ def average_gradients(optimizer: torch.optim.Optimizer, accelerator: Accelerator
             gradient.copy_(part.view(gradient.shape))
 
     optimizer.register_step_pre_hook(average)
+
+
+def share_state(module: nn.Module, accelerator: Accelerator) -> None:
+    """Give every process the main one's parameters and buffers.
+
+    After training together the buffers differ, such as the statistics of batch norms.
+    """
+    if accelerator.num_processes == 1:
+        return
+    for tensor in module.state_dict().values():
+        tensor.copy_(broadcast(tensor.contiguous()))
 
 
 @contextmanager

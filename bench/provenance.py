@@ -13,6 +13,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions, version
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ def collect(
     dataset: str,
     weights: dict[str, str],
     processes: int = 1,
+    artefacts: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What a result has to say about its making, ready for JSON.
 
@@ -51,6 +53,7 @@ def collect(
         dataset: The fingerprint of the dataset.
         weights: sha256 of all weights that were loaded, by what they are for.
         processes: How many processes train together.
+        artefacts: What the run has of stages' artefacts, by stage.
     """
     return {
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
@@ -64,6 +67,7 @@ def collect(
         "processes": processes,
         "dataset": dataset,
         "weights": weights,
+        "artefacts": dict(artefacts or {}),
     }
 
 

@@ -26,6 +26,7 @@ from bench.generators import CHECKPOINT_SUFFIXES, weights_path
 from bench.parts import open_dataset
 from bench.predictors import predictor_path
 from bench.spec import Precision, Preset, RunSpec, check_keys
+from bench.stored_artefact import StoredArtefact
 from bench.tracks import Track
 from leaderboard.schema import describe_errors
 
@@ -56,6 +57,7 @@ class RunRequest:
         precision: ``float32`` or ``bfloat16``.
         data: Where the dataset lies.
         checkpoint: Trained weights of the method's reference: a file or a folder.
+        artefact: Folders of artefacts, each to take for the stage it names.
     """
 
     method: str
@@ -69,6 +71,7 @@ class RunRequest:
     precision: str = "float32"
     data: Path | None = None
     checkpoint: Path | None = None
+    artefact: tuple[Path, ...] = ()
 
     @classmethod
     def checked(cls, fields: Mapping[str, Any]) -> RunRequest:
@@ -117,6 +120,8 @@ def resolve(request: RunRequest, seed: int, *, allow_absent: bool = False) -> Ru
         )
     if (checkpoint := request.checkpoint) is not None:
         contents["checkpoint"] = hashed(lambda: checkpoint_hash(checkpoint))
+    for folder in request.artefact:
+        _add_artefact(contents, folder, hashed)
     generator, generator_hash = _weights(
         "generator", request.generator or dataset_entry.generator, hashed
     )
@@ -148,6 +153,7 @@ def resolve(request: RunRequest, seed: int, *, allow_absent: bool = False) -> Ru
         precision=request.precision,  # type: ignore[arg-type]  # checked above
         data=str(request.data.resolve()) if request.data else None,
         checkpoint=str(request.checkpoint.resolve()) if request.checkpoint else None,
+        artefacts=tuple(str(folder.resolve()) for folder in request.artefact),
         contents=contents,
     )
 
@@ -234,6 +240,18 @@ def _hash_or_absent(find: Callable[[], str]) -> str:
         return ABSENT
 
 
+def _add_artefact(
+    contents: dict[str, str], folder: Path, hashed: Callable[[Callable[[], str]], str]
+) -> None:
+    """Add the hash of an artefact's weights under the stage that it names."""
+    sha256 = hashed(lambda: StoredArtefact(folder).verified())
+    stage = folder.name if sha256 == ABSENT else StoredArtefact(folder).record.origin.stage
+    key = f"artefact {stage}"
+    if key in contents:
+        raise BenchError(f"--artefact gives the stage {stage} twice; leave {folder} out.")
+    contents[key] = sha256
+
+
 def _weights(
     kind: str, asked: str | None, hashed: Callable[[Callable[[], str]], str]
 ) -> tuple[str | None, dict[str, str]]:
@@ -278,6 +296,8 @@ def _changes(request: RunRequest) -> dict[str, Any]:
         if asked is not None:
             files = ("generator", "predictor", "checkpoint")
             changes[name] = Path(asked).name if name in files else asked
+    if request.artefact:
+        changes["artefact"] = [folder.name for folder in request.artefact]
     if request.precision != RunRequest.precision:
         changes["precision"] = request.precision
     for name, value in changes.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from bench.errors import BenchError
-from bench.files import PARTIAL, disk_full_explained, sync
+from bench.files import PARTIAL, whole_folder
 
 _MODEL, _STATE = "model.safetensors", "state.pt"
 
@@ -32,12 +32,14 @@ class Position:
         step: Steps done within the stage.
         total: Steps done in all stages.
         seconds: Time spent in training so far, interrupted calls included.
+        artefacts: What the run has of artefacts; see ``bench.artefacts.RunArtefacts.state``.
     """
 
     stage: int = 0
     step: int = 0
     total: int = 0
     seconds: float = 0.0
+    artefacts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def save(
@@ -54,24 +56,13 @@ def save(
     target = folder / f"{position.stage:02d}-{position.step:08d}"
     if target.exists():
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{PARTIAL}{target.name}"
-    shutil.rmtree(partial, ignore_errors=True)
     state = {
         "position": vars(position),
         "optimizers": {name: value.state_dict() for name, value in optimizers.items()},
     }
-    try:
-        with disk_full_explained(target):
-            partial.mkdir()
-            save_file(_tensors(method), partial / _MODEL)
-            torch.save(state, partial / _STATE)
-            for name in (_MODEL, _STATE, "."):
-                sync(partial / name)
-            partial.rename(target)
-            sync(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with whole_folder(target) as partial:
+        save_file(tensors_of(method), partial / _MODEL)
+        torch.save(state, partial / _STATE)
     for old in _complete(folder):
         if old != target:
             shutil.rmtree(old)
@@ -109,13 +100,14 @@ def reached(folder: Path) -> tuple[int, int] | None:
     return int(stage), int(step)
 
 
-def _complete(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.glob("*-*") if p.is_dir() and not p.name.startswith(PARTIAL))
-
-
-def _tensors(method: nn.Module) -> dict[str, torch.Tensor]:
-    # A copy each: safetensors refuses tensors that share memory or are not contiguous.
+def tensors_of(module: nn.Module) -> dict[str, torch.Tensor]:
+    """A network's parameters and buffers, as safetensors takes them."""
+    # A copy each: tensors that share memory or are not contiguous are refused.
     return {
         name: value.detach().to("cpu", copy=True).contiguous()
-        for name, value in method.state_dict().items()
+        for name, value in module.state_dict().items()
     }
+
+
+def _complete(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("*-*") if p.is_dir() and not p.name.startswith(PARTIAL))

@@ -21,6 +21,7 @@ from accelerate import PartialState
 
 from baselines.base import Method, TrainingData
 from baselines.randomness import derive_seed
+from bench.artefacts import RunArtefacts
 from bench.checkpoints.states import read_states
 from bench.errors import BenchError, Diverged
 from bench.files import read_json_lines
@@ -31,6 +32,7 @@ from bench.provenance import collect
 from bench.resolve import load_method, load_track
 from bench.rundir import RunDirectory
 from bench.spec import RunSpec
+from bench.stored_artefact import RunOrigin
 from bench.tracks import Evaluation, EvaluationContext, ProgressCallback, Track
 from bench.trainer import TrainingOptions, TrainingSummary, train
 from leaderboard.schema import Result, Status
@@ -51,7 +53,7 @@ class RunOptions:
     Attributes:
         root: The folder of all run directories.
         device: ``cpu``, ``cuda``, or None for the best one present.
-        force: Start over, whatever is there.
+        force: Start over, whatever is there; artefacts of finished stages are still taken.
         trackers: Experiment trackers, such as ``tensorboard``.
         quiet: Show no progress.
     """
@@ -123,6 +125,7 @@ class _Walk:
     ) -> None:
         self.spec, self.options, self.run, self.state = spec, options, run, state
         self.method: Method | None = None
+        self.artefacts: RunArtefacts | None = None
         self.training: TrainingSummary | None = None
         self.evaluation = _NOTHING
         self.evaluation_seconds = 0.0
@@ -140,10 +143,20 @@ class _Walk:
         data = parts.training_data()
         self.method = build_method(spec, data, track)
         self._note_provenance(parts)
-        self.training = train(
-            self.method, data, seed=spec.seed, folder=self.run.path, options=self._training()
-        )
-        self._note_provenance(parts)
+        processes = self.state.num_processes
+        self.artefacts = stage_artefacts(spec, parts, data, self.options.root, processes)
+        self.artefacts.require_fit(self.method.stages(data))
+        try:
+            self.training = train(
+                self.method,
+                data,
+                seed=spec.seed,
+                folder=self.run.path,
+                options=self._training(),
+                artefacts=self.artefacts,
+            )
+        finally:  # of a training that ended badly, too, it is told what it used
+            self._note_provenance(parts)
         with _progress(self.options.quiet or not main) as progress, self._figures() as folder:
             context = EvaluationContext(
                 dataset=parts.images("test"),
@@ -200,6 +213,7 @@ class _Walk:
             parts.fingerprint,
             dict(parts.weights),
             self.state.num_processes,
+            self.artefacts.used if self.artefacts else None,
         )
         if self.state.is_main_process:
             self.run.check_provenance(self.provenance)
@@ -241,6 +255,18 @@ def build_method(spec: RunSpec, data: TrainingData, track: Track) -> Method:
         return method
     except ValueError as error:
         raise BenchError(str(error)) from error
+
+
+def stage_artefacts(
+    spec: RunSpec, parts: Parts, data: TrainingData, root: Path, processes: int
+) -> RunArtefacts:
+    """What a run takes and leaves of artefacts below the folder of all runs.
+
+    Raises:
+        BenchError: One that was given is missing or damaged.
+    """
+    origin = RunOrigin.of(spec, data, parts.fingerprint, parts.weights, processes)
+    return RunArtefacts(root, origin, map(Path, spec.artefacts))
 
 
 def _check_needs(spec: RunSpec, track: Track) -> None:

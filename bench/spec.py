@@ -24,7 +24,8 @@ from bench.errors import BenchError
 Preset = Literal["smoke", "small", "paper"]
 Precision = Literal["float32", "bfloat16"]
 
-_PLACES = {"data", "checkpoint", "overrides"}  # where things lie, how settings were typed
+# Where things lie, and how settings were typed.
+_PLACES = {"data", "checkpoint", "artefacts", "overrides"}
 _HASH_DIGITS = 10
 
 
@@ -48,6 +49,7 @@ class RunSpec(BaseModel):
         precision: Arithmetic of the training.
         data: Where the dataset lies, if that was said.
         checkpoint: Trained weights of the method's reference, if they stand for its training.
+        artefacts: Folders of stages' artefacts that were given.
         contents: Hashes of what was given by path, which stand for it in the spec's hash; and of
             the files behind names: ``generator file``, ``predictor file``, and ``method file``,
             the code of a method outside the catalog.
@@ -71,6 +73,7 @@ class RunSpec(BaseModel):
     precision: Precision = "float32"
     data: str | None = None
     checkpoint: str | None = None
+    artefacts: tuple[str, ...] = ()
     contents: dict[str, str] = Field(default_factory=dict)
 
     @property
@@ -83,7 +86,7 @@ class RunSpec(BaseModel):
     @property
     def folder(self) -> Path:
         """The run's directory, relative to the root of all runs."""
-        parts = (_file_name(part) for part in (self.track, self.dataset, self.method))
+        parts = (file_name(part) for part in (self.track, self.dataset, self.method))
         return Path(*parts, f"{self.preset}-s{self.seed}-{self.hash}")
 
     def __str__(self) -> str:
@@ -181,16 +184,17 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def file_name(text: str) -> str:
+    """A name with what may not stand in a file's name replaced."""
+    return re.sub(r"[^\w.+-]", "_", text)
+
+
 def _toml_value(text: str) -> Any:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
     return text if isinstance(value, date | time) else value  # JSON knows no dates
-
-
-def _file_name(text: str) -> str:
-    return re.sub(r"[^\w.+-]", "_", text)
 
 
 def _joined(names: list[str]) -> str:

@@ -9,9 +9,10 @@ launch``) each take their share of the batch; gradients are averaged before an o
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,11 @@ from torch import Tensor
 from baselines.base import Method, Stage, TrainingData
 from baselines.randomness import derive_seed
 from bench import resume
+from bench.artefacts import RunArtefacts
 from bench.errors import BenchError, Diverged, UnknownName
 from bench.feed import Feed
 from bench.files import append_json, read_json_lines, write_json_lines
-from bench.processes import average_gradients, interruptible, on_cpu
+from bench.processes import average_gradients, interruptible, on_cpu, share_state
 from bench.progress import Progress
 from bench.resume import Position
 from bench.spec import Precision
@@ -64,7 +66,10 @@ DEFAULTS = TrainingOptions()
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What training took: steps of all stages, and seconds, interrupted calls included."""
+    """What training took: steps and seconds of all stages, interrupted calls included.
+
+    Those of stages that were taken from artefacts are not counted.
+    """
 
     steps: int
     seconds: float
@@ -77,6 +82,7 @@ def train(
     seed: int,
     folder: Path,
     options: TrainingOptions = DEFAULTS,
+    artefacts: RunArtefacts | None = None,
 ) -> TrainingSummary:
     """Run a method's stages, or what is left of them.
 
@@ -86,17 +92,20 @@ def train(
         seed: The run's root seed.
         folder: Run directory: ``log.jsonl`` and ``checkpoint/`` are kept there.
         options: Device, precision, checkpoints, trackers.
+        artefacts: Stages that left theirs are not trained again, and others leave theirs; None:
+            all stages are trained.
 
     Raises:
         Diverged: A loss is NaN, infinite or beyond 1e8, or a stage has collapsed; the checkpoint
             before it is kept.
-        BenchError: A tracker is unknown or not installed, or the checkpoint cannot be read.
+        BenchError: A tracker is unknown or not installed, or the checkpoint or an artefact cannot
+            be read.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the step was finished and a checkpoint written.
     """
     accelerator = _accelerator(folder, options)
     method.to(accelerator.device)
     restored = resume.load(folder / "checkpoint", method)
-    loop = _Loop(method, data, seed, folder, options, accelerator)
+    loop = _Loop(method, data, seed, folder, options, accelerator, artefacts)
     with interruptible() as interrupted:
         loop.run(restored, interrupted)
     method.eval()
@@ -113,6 +122,7 @@ class _Loop:
     folder: Path
     options: TrainingOptions
     accelerator: Accelerator
+    artefacts: RunArtefacts | None
     position: Position = field(default_factory=Position)
     recent: list[dict[str, Tensor]] = field(default_factory=list)
     waited: float = 0.0  # seconds for images, in this stage since the call began
@@ -123,19 +133,55 @@ class _Loop:
         states: dict[str, Any] = {}
         if restored is not None:
             self.position, states = restored
+            if self.artefacts is not None:
+                self.artefacts.restore(self.position.artefacts)
         self._forget_log_after(self.position.total)
         for number, stage in enumerate(self.method.stages(self.data)):
             if number < self.position.stage:
                 continue
-            for name, optimizer in stage.optimizers.items():
-                if name in states:
-                    optimizer.load_state_dict(states[name])
-                average_gradients(optimizer, self.accelerator)
-            self._run_stage(stage, interrupted)
-            self._guard_state(stage)
+            if self.position.step > 0 or not self._take(stage):
+                for name, optimizer in stage.optimizers.items():
+                    if name in states:
+                        optimizer.load_state_dict(states[name])
+                    average_gradients(optimizer, self.accelerator)
+                self._run_stage(stage, interrupted)
+                self._guard_state(stage)
+                self._leave(stage)
             states = {}
             self.position = replace(self.position, stage=number + 1, step=0)
             self._checkpoint(None)
+
+    def _take(self, stage: Stage) -> bool:
+        """Take what an earlier run has left of the stage, if there is such, and say so."""
+        if self.artefacts is None or stage.artefact is None:
+            return False
+        found = self.artefacts.find(stage, self.position.seconds)
+        if self._agree(found is None) or found is None:
+            return False
+        self.method.train()  # as if the stage had run
+        self._log_artefact(stage, self.artefacts.take(stage, found))
+        if not self.options.quiet and self.accelerator.is_local_main_process:
+            sys.stderr.write(f"{stage.name}: not trained again, taken from {found.folder}\n")
+        return True
+
+    def _leave(self, stage: Stage) -> None:
+        """Leave what the stage has trained to later runs."""
+        if self.artefacts is None or stage.artefact is None:
+            return
+        share_state(stage.artefact.module, self.accelerator)
+        note = self.artefacts.leave(
+            stage,
+            self.position.seconds,
+            self.accelerator.device,
+            write=self.accelerator.is_main_process,
+        )
+        if note is not None:
+            self._log_artefact(stage, note)
+
+    def _log_artefact(self, stage: Stage, note: Mapping[str, Any]) -> None:
+        if self.accelerator.is_main_process:
+            record = {"stage": stage.name, "total": self.position.total, "artefact": note}
+            append_json(self.folder / "log.jsonl", record)
 
     def _run_stage(self, stage: Stage, interrupted: threading.Event) -> None:
         self.method.train()
@@ -238,7 +284,10 @@ class _Loop:
             self._guard_state(stage)
         if self.accelerator.is_main_process:
             optimizers = stage.optimizers if stage is not None else {}
-            resume.save(self.folder / "checkpoint", self.method, optimizers, self.position)
+            position = self.position
+            if self.artefacts is not None:
+                position = replace(position, artefacts=self.artefacts.state())
+            resume.save(self.folder / "checkpoint", self.method, optimizers, position)
             if self.options.on_checkpoint is not None:
                 self.options.on_checkpoint(self.method)
         self.accelerator.wait_for_everyone()

@@ -1,4 +1,4 @@
-"""``bench cache``: what the suite keeps outside of the current folder, and removing it."""
+"""``bench cache``: what the suite keeps for later, and removing it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,32 @@ from pathlib import Path
 
 import click
 
+from bench.cli.options import RUNS
+
 
 @click.group(
     epilog="""\b
 Examples:
   bench cache ls
   bench cache rm weights/ffhq.pkl
-  bench cache rm "features/*"
+  bench cache rm "artefacts/infoscc/*"
 """
 )
 def command() -> None:
     """Show or remove fetched weights, datasets, features and what else is kept for later.
 
-    They lie in $BENCH_WEIGHTS, in $BENCH_DATA and in the folder bench of the user's cache.
+    They lie in $BENCH_WEIGHTS, in $BENCH_DATA and in the folder bench of the user's cache; what
+    finished training stages left to later runs, in the folder artefacts of all runs.
     """
+
+
+_out = click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=RUNS,
+    show_default=True,
+    help="The folder of all runs, for the artefacts of their stages.",
+)
 
 
 @command.command(
@@ -34,10 +46,11 @@ Examples:
   bench cache ls --json
 """,
 )
+@_out
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, sizes in bytes.")
-def list_cache(as_json: bool) -> None:
+def list_cache(out: Path, as_json: bool) -> None:
     """List what is kept, with sizes; the names are those that `bench cache rm` takes."""
-    found = [(name, path, _size(path)) for name, path in _entries()]
+    found = [(name, path, _size(path)) for name, path in _entries(out)]
     if as_json:
         records = [{"name": name, "path": str(path), "bytes": size} for name, path, size in found]
         click.echo(json.dumps(records, indent=2))
@@ -57,15 +70,16 @@ Examples:
 """,
 )
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@_out
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def remove_from_cache(names: tuple[str, ...], yes: bool) -> None:
+def remove_from_cache(names: tuple[str, ...], out: Path, yes: bool) -> None:
     """Remove what `bench cache ls` lists under these names, and nothing else.
 
     A name may be a pattern with * and ?, in quotation marks.
     """
     from bench.errors import BenchError
 
-    known = dict(_entries())
+    known = dict(_entries(out))
     chosen = [found for name in names for found in _matching(name, known)]
     for name in dict.fromkeys(chosen):
         path = known[name]
@@ -91,9 +105,19 @@ def _matching(name: str, known: Collection[str]) -> list[str]:
     return found
 
 
-def _entries() -> Iterator[tuple[str, Path]]:
-    """Names and paths of what is kept: the direct contents of the suite's own folders."""
-    from bench.downloads import cache_folder, data_folder, features_folder, weights_folder
+def _entries(runs: Path) -> Iterator[tuple[str, Path]]:
+    """Names and paths of what is kept: the direct contents of the suite's own folders.
+
+    Args:
+        runs: The folder of all runs.
+    """
+    from bench.downloads import (
+        artefacts_folder,
+        cache_folder,
+        data_folder,
+        features_folder,
+        weights_folder,
+    )
 
     folders = {"weights": weights_folder(), "data": data_folder(), "features": features_folder()}
     for kind, folder in folders.items():
@@ -102,6 +126,9 @@ def _entries() -> Iterator[tuple[str, Path]]:
     for path in _contents(cache_folder()):
         if path not in folders.values():
             yield path.name, path
+    for method in _contents(artefacts_folder(runs)):
+        for path in _contents(method):
+            yield f"artefacts/{method.name}/{path.name}", path
 
 
 def _contents(folder: Path) -> list[Path]:

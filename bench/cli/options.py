@@ -27,6 +27,7 @@ _IN_CONFIG = (
     "precision",
     "data",
     "checkpoint",
+    "artefact",
 )
 
 _OPTIONS = (
@@ -78,6 +79,14 @@ _OPTIONS = (
         "implementation, or what `bench convert --method` made of them.",
     ),
     click.option(
+        "--artefact",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="The folder of a finished stage of another run (RUNS/artefacts/METHOD/STAGE-HASH), to "
+        "take for that stage. Can be repeated. Those that this run would make by itself are taken "
+        "unasked.",
+    ),
+    click.option(
         "--on-bad-image",
         type=click.Choice(["skip", "fail"]),
         help="What to do with an image file that cannot be read.  [default: the dataset's]",
@@ -120,7 +129,7 @@ def specs_from(options: Mapping[str, Any], *, allow_absent: bool = False) -> lis
     settings = merged(changes, parse_assignments(options["settings"]))
     if options["on_bad_image"]:
         settings = merged(settings, {"dataset": {"on_bad_image": options["on_bad_image"]}})
-    given = {name: options[name] for name in _IN_CONFIG if options[name] is not None}
+    given = {name: options[name] for name in _IN_CONFIG if options[name] not in (None, ())}
     chosen = {**config, **given}
     if "dataset" not in chosen and "method" in chosen:
         chosen["dataset"] = embedded_dataset(chosen["method"])

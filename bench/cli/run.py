@@ -28,7 +28,11 @@ Examples:
 @click.option(
     "--device", type=click.Choice(["cpu", "cuda"]), help="Where to compute.  [default: the best]"
 )
-@click.option("--force", is_flag=True, help="Start over, whatever is there.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Start over, whatever is there; finished stages' artefacts are still taken.",
+)
 @click.option("--track-with", multiple=True, metavar="TRACKER", help="Such as tensorboard.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.pass_context

@@ -17,6 +17,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("BENCH_DATA", str(tmp_path / "sets"))
     monkeypatch.delenv("BENCH_WEIGHTS", raising=False)
+    monkeypatch.chdir(tmp_path)
     cache = tmp_path / ".cache/bench"
     (cache / "weights").mkdir(parents=True)
     (cache / "weights/net.pkl").write_bytes(bytes(1500))
@@ -55,6 +56,16 @@ def test_a_link_goes_and_what_it_leads_to_stays(home: Path) -> None:
     assert run("rm", "data/elsewhere", "--yes").exit_code == 0
     assert not (home / "sets/elsewhere").is_symlink()
     assert (home / "precious/thesis.tex").exists()
+
+
+def test_what_stages_left_is_listed_and_removed_below_the_folder_of_runs(home: Path) -> None:
+    for name in ("encode-0", "classify-1"):
+        (home / "mine/artefacts/infoscc" / name).mkdir(parents=True)
+        (home / "mine/artefacts/infoscc" / name / "weights.safetensors").write_bytes(bytes(30))
+    assert "artefacts" not in run("ls").stdout
+    assert "30 B  artefacts/infoscc/encode-0" in run("ls", "--out", "mine").stdout
+    assert run("rm", "artefacts/*/encode-*", "--out", "mine", "--yes").exit_code == 0
+    assert [path.name for path in (home / "mine/artefacts/infoscc").iterdir()] == ["classify-1"]
 
 
 @pytest.mark.parametrize(
