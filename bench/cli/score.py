@@ -193,8 +193,8 @@ def chamfer(
 
     if tsne == "scikit-learn":
         click.echo(
-            "scikit-learn's t-SNE takes minutes for thousands of images and cannot show how far "
-            "it is; --tsne opentsne can.",
+            "scikit-learn's t-SNE takes minutes for thousands of images; --tsne opentsne is faster "
+            "and another metric.",
             err=True,
         )
     _print(score_chamfer(real, fake, FeatureOptions(**features), tsne=tsne, seed=seed), as_json)

@@ -21,6 +21,7 @@ from metrics.precision_recall import precision_recall
 from metrics.tsne import (
     OPENTSNE_ITERATIONS,
     PERPLEXITY,
+    SKLEARN_ITERATIONS,
     TsneChamfer,
     opentsne_chamfer,
     tsne_chamfer,
@@ -165,7 +166,8 @@ def score_chamfer(
 def _embedded(
     real: FeatureStatistics, fake: FeatureStatistics, tsne: Tsne, seed: int
 ) -> TsneChamfer:
-    if tsne == "scikit-learn":
-        return tsne_chamfer(real.pooled, fake.pooled, seed=seed)
-    with counting("t-SNE", OPENTSNE_ITERATIONS) as count_more:
-        return opentsne_chamfer(real.pooled, fake.pooled, seed=seed, progress=count_more)
+    released = tsne == "scikit-learn"
+    measure = tsne_chamfer if released else opentsne_chamfer
+    iterations = SKLEARN_ITERATIONS if released else OPENTSNE_ITERATIONS
+    with counting("t-SNE", iterations) as count_more:
+        return measure(real.pooled, fake.pooled, seed=seed, progress=count_more)
