@@ -33,8 +33,8 @@ class ClassifierConfig(EncoderConfig):
         classifier_epochs: Training length; 100 for CelebA.
         classifier_iterations: Training length in place of ``classifier_epochs``.
         classifier_batch_size: Images of a step.
-        classifier_images: How many training images it learns from, the first in their order; None
-            is all. The code takes all of AFHQ and the first 80 % of CelebA.
+        classifier_images: How many training images it learns from, evenly spread over all of them;
+            None is all. The code takes all of AFHQ's and the first 80 % of CelebA's.
         classifier_order: ``files``, each epoch in the images' order as released, or ``random``,
             each batch drawn with replacement.
         classifier_drop_last: Leave out the images that fill no batch, as released.
@@ -101,18 +101,17 @@ class ClassifierStage(Stage):
         super().__init__()
         self.encoder, self.classifier, self.config, self._data = encoder, classifier, config, data
         size = config.classifier_batch_size
-        self.count = min(config.classifier_images or len(data.train), len(data.train))
-        if config.classifier_drop_last:
-            self.count -= self.count % size
-        if not self.count:
+        total = len(data.train)
+        count = min(config.classifier_images or total, total)
+        kept = count - count % size if config.classifier_drop_last else count
+        self.places = torch.arange(count)[:kept] * total // count
+        if not kept:
             raise ValueError(
-                f"the {len(data.train)} training images fill no batch of {size} of the classifier: "
-                f"choose --set classifier_batch_size={len(data.train)} or less, or --set "
-                "classifier_drop_last=false"
+                f"the {count} training images of the classifier fill no batch of {size}: choose "
+                f"--set classifier_batch_size={count} or less, or --set classifier_drop_last=false"
             )
-        self.steps = config.classifier_iterations or config.classifier_epochs * -(
-            -self.count // size
-        )
+        self.epoch_steps = -(-kept // size)
+        self.steps = config.classifier_iterations or config.classifier_epochs * self.epoch_steps
         optimizer = torch.optim.Adam(
             classifier.parameters(),
             lr=config.classifier_rate,
@@ -125,10 +124,10 @@ class ClassifierStage(Stage):
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         if self._table is None:
-            self._table = embedded(self.encoder, self._data.train, self.count)
+            self._table = embedded(self.encoder, self._data.train, self.places)
         features, labels = self._table
-        places = self._places(batch).to(features.device)
-        return self.update(features[places], labels[places])
+        rows = self._rows(batch).to(features.device)
+        return self.update(features[rows], labels[rows])
 
     def update(self, features: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """One update by features (N, D) and labels (N, A) in {0, 1}."""
@@ -142,29 +141,29 @@ class ClassifierStage(Stage):
             right = correct(logits, labels, classes, self.config.classifier_threshold)
         return {"classification": loss.detach(), "accuracy": right.float().mean()}
 
-    def _places(self, batch: Batch) -> Tensor:
+    def _rows(self, batch: Batch) -> Tensor:
         size = self.config.classifier_batch_size
         if self.config.classifier_order == "random":
-            return batch.draws.integer("places", size, self.count)
-        start = batch.step * size % (-(-self.count // size) * size)
-        return torch.arange(start, min(start + size, self.count))
+            return batch.draws.integer("rows", size, len(self.places))
+        start = batch.step % self.epoch_steps * size
+        return torch.arange(start, min(start + size, len(self.places)))
 
 
-def embedded(encoder: SimCLREncoder, images: ImageSet, count: int) -> tuple[Tensor, Tensor]:
-    """Features (N, D) and attributes (N, A) of the first images, on the encoder's device.
+def embedded(encoder: SimCLREncoder, images: ImageSet, places: Tensor) -> tuple[Tensor, Tensor]:
+    """Features (N, D) and attributes (N, A) of images, on the encoder's device.
 
     Args:
         encoder: It embeds in evaluation mode and is left in the mode that it is in.
-        images: The images.
-        count: How many of them.
+        images: Images.
+        places: int64 (N,), which of them.
     """
     device = next(encoder.parameters()).device
     training = encoder.training
     encoder.eval()
     features, attributes = [], []
     with torch.no_grad():
-        for places in torch.arange(count).split(_EMBEDDED_AT_ONCE):
-            some, labels = images.batch(places)
+        for some_places in places.split(_EMBEDDED_AT_ONCE):
+            some, labels = images.batch(some_places)
             features.append(encoder.features(some.to(device)).float())
             attributes.append(labels.to(device))
     encoder.train(training)
