@@ -17,7 +17,16 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[1]
-GUIDES = ["README.md", "CONTRIBUTING.md", "docs/datasets.md", "docs/editing.md", "docs/metrics.md"]
+GUIDES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/clustering.md",
+    "docs/conditional.md",
+    "docs/datasets.md",
+    "docs/editing.md",
+    "docs/metrics.md",
+    "docs/reconstruction.md",
+]
 
 
 def code_block(guide: str, language: str = "python") -> str:
@@ -98,7 +107,8 @@ def test_commands_in_guides_exist(guide: str) -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
     assert set(re.findall(r"(?:^|`)make ([a-z]+)\b", text, re.MULTILINE)) <= targets
     for block in re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        for name, arguments in re.findall(r"^bench ([a-z-]+)(.*)$", block, re.MULTILINE):
+        lines = block.replace("\\\n", " ")
+        for name, arguments in re.findall(r"^bench ([a-z-]+)(.*)$", lines, re.MULTILINE):
             command = main.get_command(context, name)
             assert command is not None
             command.make_context(name, shlex.split(arguments, comments=True))
