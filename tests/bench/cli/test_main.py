@@ -82,9 +82,9 @@ def test_every_command_has_two_worked_examples(name: str) -> None:
 
 
 def test_wrong_commands_and_options_are_answered_with_the_nearest() -> None:
-    wrong = bench("doctr")
+    wrong = bench("leaderbord")
     assert wrong.exit_code == 2
-    assert "no command 'doctr'. Did you mean doctor?" in wrong.stderr
+    assert "no command 'leaderbord'. Did you mean leaderboard?" in wrong.stderr
     wrong = bench("run", "--metod", "sefa")
     assert wrong.exit_code == 2
     assert "--method" in wrong.stderr
