@@ -11,7 +11,7 @@ that some images are never seen (``classifier_drop_last``).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -20,6 +20,39 @@ from torch import Tensor, nn
 from baselines.base import Artefact, Batch, ImageSet, Stage, TrainingData
 from baselines.infoscc_losses import classification_loss
 from baselines.simclr import EncoderConfig, SimCLREncoder, settings_of
+
+# What the presets of a method that begins with these two stages change of their settings.
+STAGE_PRESETS: dict[str, dict[str, Any]] = {
+    "small": {
+        "encoder_base": "resnet10",
+        "encoder_width": 16,
+        "encoder_stem": "strided",
+        "projection_width": 64,
+        "encoder_iterations": 500,
+        "encoder_batch_size": 128,
+        "encoder_share": 1.0,
+        "encoder_rate": 3e-3,
+        "encoder_schedule": "complete",
+        "classifier_iterations": 2000,
+        "classifier_images": 8192,
+        "classifier_order": "random",
+        "classifier_drop_last": False,
+        "classifier_rate": 0.02,
+    },
+    "smoke": {
+        "encoder_base": "resnet10",
+        "encoder_width": 4,
+        "encoder_stem": "strided",
+        "projection_width": 8,
+        "encoder_iterations": 4,
+        "encoder_batch_size": 8,
+        "encoder_share": 1.0,
+        "classifier_iterations": 4,
+        "classifier_batch_size": 8,
+        "classifier_images": 64,
+        "classifier_drop_last": False,
+    },
+}
 
 _EMBEDDED_AT_ONCE = 256
 

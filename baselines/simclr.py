@@ -29,8 +29,8 @@ Similarity = Literal["cosine", "dot"]
 
 _CONSTANT_EPOCHS = 9  # before the released schedule begins to fall
 _SMALLEST_NORM = 1e-8  # of torch's cosine similarity
-_LOOKED_AT = 16  # images, to see whether features have collapsed
-_SAME = 1e-6  # deviation of features, as a share of their size, below which they are the same
+_LOOKED_AT = 16  # images, to see whether the encoder has collapsed
+_SAME = 1e-6  # deviation of projections, as a share of their length, that counts as none
 
 
 class EncoderConfig(MethodConfig):
@@ -200,10 +200,8 @@ class ContrastiveStage(Stage):
             projections = self.encoder(images.to(self.encoder._l1.weight.device))[1]
         self.encoder.train(training)
         spread = projections.std(dim=0, correction=0).norm().item()
-        if (
-            images.std(dim=0, correction=0).max() == 0
-            or spread > _SAME * projections.norm(dim=1).mean()
-        ):
+        same_images = bool((images == images[:1]).all())
+        if same_images or spread > _SAME * projections.norm(dim=1).mean().item():
             return None
         return f"the encoder projects different images to the same point (spread {spread:.1e})"
 
