@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from baselines.base import Editor, ImageSet, Inverter, Method
+from baselines.base import ConditionalGenerator, Editor, ImageSet, Inverter, Method
+from baselines.randomness import Draws
 
 _IMAGES = 8
 _LEFT = 1e-4  # of what moving statistics began with, once they have settled
@@ -40,6 +41,16 @@ def same_reconstruction(method: Inverter, train: ImageSet, share: float = 1e-3) 
     return _same(method, train, lambda images, _: method.decode(method.encode(images)), share)
 
 
+def same_samples(method: ConditionalGenerator, train: ImageSet, share: float = 1e-3) -> str | None:
+    """Whether all samples of the first image's label are one picture; see ``same_picture``."""
+
+    def sample(images: Tensor, labels: Tensor) -> Tensor:
+        draws = Draws(0, 0, 0, 1, images.device)
+        return method.sample(labels[:1].expand_as(labels), draws)
+
+    return _same(method, train, sample, share, "latents")
+
+
 def _settled(method: Method) -> bool:
     norms = [module for module in method.modules() if isinstance(module, _BatchNorm)]
     left = [
@@ -51,7 +62,11 @@ def _settled(method: Method) -> bool:
 
 
 def _same(
-    method: Method, train: ImageSet, repaint: Callable[[Tensor, Tensor], Tensor], share: float
+    method: Method,
+    train: ImageSet,
+    repaint: Callable[[Tensor, Tensor], Tensor],
+    share: float,
+    what: str = "images",
 ) -> str | None:
     indices = torch.arange(min(_IMAGES, len(train)))
     device = next(method.parameters()).device
@@ -64,4 +79,4 @@ def _same(
     before, after = (some.std(dim=0, correction=0).mean().item() for some in (images, repainted))
     if before == 0 or after > share * before:
         return None
-    return f"different images become the same picture (spread {after:.1e} of {before:.1e})"
+    return f"different {what} become the same picture (spread {after:.1e} of {before:.1e})"

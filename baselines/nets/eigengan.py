@@ -107,6 +107,7 @@ class EigenBlock(nn.Module):
         layer = self.projection
         vectors = torch.cat([layer.basis() * layer.L[:, None], layer.mu[None]])
         maps = vectors.unflatten(1, self.shape)  # (K + 1, I, H, W)
+        maps = maps.contiguous(memory_format=torch.channels_last)
         weights = torch.cat([z, z.new_ones(len(z), 1)], dim=1)
         first = _mixture(self.subspace_conv1[0], maps, weights)
         return first, _mixture(self.subspace_conv2[0], maps, weights)
@@ -155,7 +156,8 @@ class Generator(nn.Module):
 
     def maps(self, noise: Tensor, zs: Tensor) -> list[Tensor]:
         """The maps before the first block and after each; see ``forward``."""
-        maps = [self.fc(noise).unflatten(1, (-1, START, START))]
+        start = self.fc(noise).unflatten(1, (-1, START, START))
+        maps = [start.contiguous(memory_format=torch.channels_last)]  # what processors like best
         for block, z in zip(self.blocks, zs.unbind(1), strict=True):
             maps.append(block(z, maps[-1]))
         return maps
@@ -215,6 +217,7 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, S, S) -> (N, O)."""
+        images = images.contiguous(memory_format=torch.channels_last)
         logits: Tensor = self.classifier(self.blocks(images).flatten(1))
         return logits
 
@@ -315,6 +318,6 @@ def _mixture(convolution: nn.Module, maps: Tensor, weights: Tensor) -> Tensor:
         stride=convolution.stride,
         padding=convolution.padding,  # type: ignore[arg-type]  # numbers
         output_padding=convolution.output_padding,
-    )[:, :, :height, :width]
+    )[:, :, :height, :width].permute(0, 2, 3, 1)  # channels last, as in memory
     mixed = (weights @ convolved.flatten(1)).unflatten(1, convolved.shape[1:])
-    return mixed + convolution.bias[:, None, None]  # type: ignore[index]  # it has one
+    return mixed.permute(0, 3, 1, 2) + convolution.bias[:, None, None]  # type: ignore[index]
