@@ -55,6 +55,7 @@ CASE_MODULES = (
     "bench.verify.bigan",
     "bench.verify.eigengan",
     "bench.verify.simclr",
+    "bench.verify.infoscc",
 )
 
 Got = Mapping[str, Tensor | NDArray[Any] | float]
