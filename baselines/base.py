@@ -22,6 +22,8 @@ from torch import Tensor, nn
 
 from baselines.inputs import (
     Attributes,
+    DirectionPairs,
+    DirectionPairSet,
     FeatureExtractor,
     ImageSet,
     LatentGenerator,
@@ -37,6 +39,8 @@ __all__ = [
     "Average",
     "Batch",
     "ConditionalGenerator",
+    "DirectionPairSet",
+    "DirectionPairs",
     "Discoverer",
     "Editor",
     "FeatureExtractor",
@@ -75,6 +79,8 @@ class Batch:
         indices: int64 (N,), the images' places in the training set, or None likewise.
         pairs: What ``pair_count`` asks for, or None.
         processes: How many processes share the step; their gradients are averaged.
+        direction_pairs: What ``direction_pair_count`` asks for, or None.
+        factor_pairs: What ``factor_pair_count`` asks for, or None.
     """
 
     step: int
@@ -84,6 +90,8 @@ class Batch:
     indices: Tensor | None = None
     pairs: Pairs | None = None
     processes: int = 1
+    direction_pairs: DirectionPairs | None = None
+    factor_pairs: DirectionPairs | None = None
 
     def share(self, total: int) -> int:
         """This process's part of ``total`` samples.
@@ -149,6 +157,8 @@ class Stage(ABC):
         batch_size: How many training images a step gets, over all processes; 0 for none.
         images: The first so many training images are the ones that steps get; None for all.
         pair_count: How many pairs (``TrainingData.pairs``) a step gets, over all processes.
+        direction_pair_count: Likewise of ``TrainingData.direction_pairs``.
+        factor_pair_count: Likewise of ``TrainingData.factor_pairs``.
         optimizers: By name; saved and restored by the trainer.
         averages: Moving averages that the trainer updates after each step.
         artefact: What later runs may take over instead of running the stage again, or None.
@@ -159,6 +169,8 @@ class Stage(ABC):
     batch_size: int = 0
     images: int | None = None
     pair_count: int = 0
+    direction_pair_count: int = 0
+    factor_pair_count: int = 0
 
     def __init__(self) -> None:
         self.optimizers: Mapping[str, torch.optim.Optimizer] = {}

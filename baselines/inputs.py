@@ -67,6 +67,34 @@ class Pairs:
     attributes: Tensor
 
 
+@dataclass(frozen=True)
+class DirectionPairs:
+    """Pairs of images that differ in one direction, or in one factor of the dataset.
+
+    Attributes:
+        first: (P, C, H, W) in [-1, 1].
+        second: (P, C, H, W), row by row ``first`` with something changed.
+        labels: int64 (P,), which direction or factor was changed.
+    """
+
+    first: Tensor
+    second: Tensor
+    labels: Tensor
+
+
+class DirectionPairSet(Protocol):
+    """Pairs that differ in one of ``num_directions`` directions, or in a dataset's own factors."""
+
+    @property
+    def num_directions(self) -> int:
+        """How many directions there are; labels lie in [0, num_directions)."""
+        ...
+
+    def draw(self, seed: int, count: int) -> DirectionPairs:
+        """``count`` pairs, a function of ``seed`` and ``count``, on any device."""
+        ...
+
+
 class FeatureExtractor(Protocol):
     """A frozen feature network; ``bench.extractors`` holds those of the suite."""
 
@@ -115,6 +143,8 @@ class TrainingData:
         generator: The pretrained generator of the dataset, or None.
         pairs: Pairs of equal attributes and different identities; None if these are unknown.
         extractor: Loads a feature extractor by its catalog name, on the run's device.
+        direction_pairs: Pairs that differ in one direction of a discovery run, or None.
+        factor_pairs: Pairs that differ in the dataset's own factors; None if these are unknown.
     """
 
     train: ImageSet
@@ -124,3 +154,5 @@ class TrainingData:
     generator: Any = None
     pairs: PairSet | None = None
     extractor: Callable[[str], Any] | None = None
+    direction_pairs: DirectionPairSet | None = None
+    factor_pairs: DirectionPairSet | None = None

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import torch
 from torch import Tensor
 
-from baselines.base import Batch, Pairs, Stage, TrainingData
+from baselines.base import (
+    Batch,
+    DirectionPairs,
+    DirectionPairSet,
+    Pairs,
+    Stage,
+    TrainingData,
+)
 from baselines.randomness import Draws, data_order, derive_seed
 from bench.errors import BenchError
 from bench.reading import reading_thread
@@ -28,13 +35,15 @@ class _Read:
     attributes: Tensor | None = None
     indices: Tensor | None = None
     pairs: Pairs | None = None
+    direction_pairs: DirectionPairs | None = None
+    factor_pairs: DirectionPairs | None = None
 
 
 class Feed:
     """The batches of one stage for one of the processes that share it; a context manager.
 
     Args:
-        stage: Says how many images and pairs a step gets.
+        stage: Says how many images and pairs of each kind a step gets.
         data: Where they come from.
         seed: The stage's seed.
         rank: Which process this is.
@@ -61,6 +70,8 @@ class Feed:
         self._rank, self._processes, self._device = rank, processes, device
         self._share(stage.batch_size)  # refused before the first step
         self._pair_count = self._share(stage.pair_count)
+        self._share(stage.direction_pair_count)
+        self._share(stage.factor_pair_count)
         self._reader = reading_thread("feed")
         self._ahead: tuple[int, Future[_Read]] | None = None
         self.waited = 0.0
@@ -80,7 +91,9 @@ class Feed:
         """What a step may use; the step after it is read from now on."""
         draws = Draws(self._seed, step, self._rank, self._processes, self._device)
         batch = Batch(step, draws, processes=self._processes)
-        if not (self._stage.batch_size or self._stage.pair_count):
+        stage = self._stage
+        pair_count = stage.pair_count + stage.direction_pair_count + stage.factor_pair_count
+        if not (stage.batch_size or pair_count):
             return batch
         started = time.monotonic()
         read = self._reading(step).result()
@@ -96,6 +109,8 @@ class Feed:
                 read.pairs.second.to(self._device, non_blocking=True),
                 read.pairs.attributes.to(self._device, non_blocking=True),
             )
+        batch.direction_pairs = self._moved_pairs(read.direction_pairs)
+        batch.factor_pairs = self._moved_pairs(read.factor_pairs)
         return batch
 
     def _reading(self, step: int) -> Future[_Read]:
@@ -104,14 +119,19 @@ class Feed:
         return self._reader.submit(self._read, step)
 
     def _read(self, step: int) -> _Read:
-        pairs = self._pairs(step) if self._stage.wants_pairs(step) else None
+        pairs = _Read(
+            pairs=self._pairs(step) if self._stage.wants_pairs(step) else None,
+            direction_pairs=self._direction_pairs(step),
+            factor_pairs=self._factor_pairs(step),
+        )
         shown = self._stage.shown(step)
         if not shown:
-            return _Read(pairs=pairs)
+            return pairs
         count = self._share(len(shown))
         start = shown.start + self._rank * count
         indices = data_order(self._seed, start, count, self._stage.images or len(self._data.train))
-        return _Read(*self._data.train.batch(indices), indices, pairs)
+        images, attributes = self._data.train.batch(indices)
+        return replace(pairs, images=images, attributes=attributes, indices=indices)
 
     def _share(self, total: int) -> int:
         """This process's part of so many images or pairs."""
@@ -136,6 +156,46 @@ class Feed:
         firsts_then_seconds = places.T.reshape(-1)
         images, attributes = self._data.train.batch(firsts_then_seconds)
         return Pairs(images[:count], images[count:], attributes[:count])
+
+    def _direction_pairs(self, step: int) -> DirectionPairs | None:
+        if not self._stage.direction_pair_count:
+            return None
+        if self._data.direction_pairs is None:
+            raise BenchError(
+                "The stage needs pairs of images that differ in one direction, and the run has "
+                "none: name the discovery run whose directions make them by --directions RUN."
+            )
+        count = self._stage.direction_pair_count
+        return self._labelled(self._data.direction_pairs, "direction pairs", step, count)
+
+    def _factor_pairs(self, step: int) -> DirectionPairs | None:
+        if not self._stage.factor_pair_count:
+            return None
+        if self._data.factor_pairs is None:
+            raise BenchError(
+                "The stage needs pairs of images that differ in known factors, which the dataset "
+                "does not know: take one with factors, such as shapes3d."
+            )
+        count = self._stage.factor_pair_count
+        return self._labelled(self._data.factor_pairs, "factor pairs", step, count)
+
+    def _labelled(
+        self, source: DirectionPairSet, purpose: str, step: int, total: int
+    ) -> DirectionPairs:
+        """This process's part of labelled pairs."""
+        drawn = source.draw(derive_seed(self._seed, purpose, step), total)
+        count = self._share(total)
+        part = slice(self._rank * count, (self._rank + 1) * count)
+        return DirectionPairs(drawn.first[part], drawn.second[part], drawn.labels[part])
+
+    def _moved_pairs(self, pairs: DirectionPairs | None) -> DirectionPairs | None:
+        if pairs is None:
+            return None
+        return DirectionPairs(
+            pairs.first.to(self._device, non_blocking=True),
+            pairs.second.to(self._device, non_blocking=True),
+            pairs.labels.to(self._device, non_blocking=True),
+        )
 
     def _moved(self, tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor.to(self._device, non_blocking=True)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.base import Attributes, Batch, Stage, TrainingData
-from baselines.randomness import derive_seed
+from baselines.base import Attributes, Batch, DirectionPairs, Stage, TrainingData
+from baselines.randomness import derive_seed, integers, uniforms
 from bench.data.pairs import AttributePairs
 from bench.errors import BenchError
 from bench.feed import Feed
@@ -130,3 +130,45 @@ def test_a_stage_without_images_reads_none() -> None:
     with Feed(Nothing(0, 0), data, 0, 0, 1, CPU) as feed:
         assert feed.batch(0).images is None
     assert data.train.read == []
+
+
+class Moved:
+    """Pairs of one pixel: a number, and the same number with its label added."""
+
+    num_directions = 5
+
+    def draw(self, seed: int, count: int) -> DirectionPairs:
+        first = uniforms(seed, 0, count)[:, :, None, None]
+        labels = integers(seed, 0, count, self.num_directions)
+        return DirectionPairs(first, first + labels[:, None, None, None], labels)
+
+
+def labelled_pairs(kind: str, data: TrainingData, rank: int = 0, processes: int = 1) -> list[Batch]:
+    stage = Nothing(0, 0)
+    setattr(stage, f"{kind}_pair_count", 6)
+    with Feed(stage, data, derive_seed(0, "stage"), rank, processes, CPU) as feed:
+        return [feed.batch(step) for step in range(2)]
+
+
+@pytest.mark.parametrize("kind", ["direction", "factor"])
+def test_labelled_pairs_are_fed_and_shared(kind: str) -> None:
+    data = make_data()
+    setattr(data, f"{kind}_pairs", Moved())
+    first, second = (getattr(one, f"{kind}_pairs") for one in labelled_pairs(kind, data))
+    assert not torch.equal(first.first, second.first)
+    change = (first.second - first.first)[:, 0, 0, 0]
+    torch.testing.assert_close(change, first.labels.float())
+    other = "factor" if kind == "direction" else "direction"
+    assert getattr(labelled_pairs(kind, data)[0], f"{other}_pairs") is None
+    parts = [getattr(labelled_pairs(kind, data, rank, 2)[0], f"{kind}_pairs") for rank in (0, 1)]
+    assert torch.equal(torch.cat([part.second for part in parts]), first.second)
+    with pytest.raises(BenchError, match="cannot be split over 4 processes"):
+        labelled_pairs(kind, data, 0, 4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "remedy"), [("direction", "--directions"), ("factor", "shapes3d")]
+)
+def test_labelled_pairs_that_are_not_there(kind: str, remedy: str) -> None:
+    with pytest.raises(BenchError, match=remedy):
+        labelled_pairs(kind, make_data())
