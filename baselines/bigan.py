@@ -45,6 +45,7 @@ class BiGANConfig(MethodConfig):
         encoder_network: ``convnet``, as the discriminator, or ``alexnet``, as in the official
             ImageNet runs.
         learning_rate: Of Adam, for all networks.
+        discriminator_rate_share: How much of it the discriminator has.
         final_rate: See ``decay_epochs``.
         beta1: Of Adam.
         weight_decay: L2 penalty of all parameters.
@@ -63,6 +64,7 @@ class BiGANConfig(MethodConfig):
     feature_width: int = Field(64, ge=1)
     encoder_network: Literal["convnet", "alexnet"] = "convnet"
     learning_rate: float = Field(2e-4, ge=0)
+    discriminator_rate_share: float = Field(1.0, ge=0)
     final_rate: float = Field(0.01, gt=0, le=1)
     beta1: float = Field(0.5, ge=0, lt=1)
     weight_decay: float = Field(2.5e-5, ge=0)
@@ -199,9 +201,10 @@ class AdversarialStage(Stage):
     def step(self, batch: Batch) -> dict[str, Tensor]:
         assert batch.images is not None
         rate = self.config.rate(batch.step / self.steps)
-        for optimizer in self.optimizers.values():
+        for name, optimizer in self.optimizers.items():
+            share = self.config.discriminator_rate_share if name == "discriminator" else 1.0
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = share * rate
         rows = len(batch.images)
         z = self.method.latents.draw("z", rows, batch.draws)
         return self.update(batch.images, z, batch.draws.normal("noise", rows, self.config.z_dim))

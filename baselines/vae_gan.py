@@ -100,13 +100,14 @@ class VAEGAN(Inverter):
     Config = VAEGANConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {
-            "iterations": 300,
-            "batch_size": 32,
-            "z_dim": 64,
+            "iterations": 400,
+            "batch_size": 16,
+            "z_dim": 32,
+            "norm_momentum": 0.8,
             "widths": (8, 16, 32, 64),
             "encoder_rate": 2e-3,
             "decoder_rate": 2e-3,
-            "discriminator_rate": 7e-4,
+            "discriminator_rate": 3e-4,
         },
         "smoke": {
             "iterations": 6,

@@ -269,6 +269,13 @@ def test_rates_stay_and_then_fall_to_a_hundredth() -> None:
     assert [one for rates in found for one in rates] == pytest.approx([2e-4, 2e-4, 2e-5, 2e-6])
 
 
+def test_the_discriminator_can_learn_more_slowly() -> None:
+    stage, _ = stages(make(BiGAN, discriminator_rate_share=0.25, decay_epochs=0))
+    take(stage, range(1))
+    rates = {name: one.param_groups[0]["lr"] for name, one in stage.optimizers.items()}
+    assert rates == pytest.approx({"discriminator": 5e-5, "encoder_generator": 2e-4})
+
+
 def test_the_length_is_given_in_epochs_or_in_steps() -> None:
     made = make(BiGAN, iterations=None, epochs=2, decay_epochs=1, batch_size=40)
     assert stages(made)[0].steps == 3 * 8

@@ -182,6 +182,19 @@ def test_each_update_moves_its_own_network() -> None:
     assert not any(value.requires_grad for value in method.running_generator.parameters())
 
 
+def test_the_generator_reconstructs_images_only_if_told_so() -> None:
+    images, latents = torch.rand(8, 3, 4, 4), torch.randn(8, 16)
+    phase = Phase(0, 0, 1.0, 8)
+    stage = only_stage(make(learning_rate=1e-2, generator_match_x_weight=1000.0))
+    errors = [
+        stage.update_generator(latents, phase, images)["generator_match_x"] for _ in range(18)
+    ]
+    assert errors[-1] < 0.8 * errors[0]
+    assert all(value.grad is None for value in stage.method.encoder.parameters())
+    released = only_stage(make()).update_generator(latents, phase, images)
+    assert released.keys() == {"generator_kl", "match_z"}
+
+
 def test_reconstructions_weigh_more_once_a_phase_is_faded_in() -> None:
     stage = only_stage(make(stable_match_x_factor=3.0).eval())  # eval: the norms stay
     images, latents = torch.rand(8, 3, 4, 4), torch.randn(8, 16)
