@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from baselines.base import Editor, Inverter
-from baselines.collapse import same_picture, same_reconstruction
+from baselines.base import ConditionalGenerator, Editor, Inverter
+from baselines.collapse import same_picture, same_reconstruction, same_samples
 from baselines.randomness import Draws
 
 
@@ -53,6 +53,17 @@ class FadingInverter(Inverter):
         return draws.normal("z", count, 48)
 
 
+class FadingGenerator(ConditionalGenerator):
+    def __init__(self, contrast: float) -> None:
+        nn.Module.__init__(self)
+        self.contrast = nn.Parameter(torch.tensor(contrast))
+
+    def sample(self, labels: Tensor, draws: Draws) -> Tensor:
+        assert not self.training
+        latents = draws.normal("z", len(labels), 48).view(-1, 3, 4, 4)
+        return latents * self.contrast + labels[:, :, None, None]
+
+
 @pytest.mark.parametrize(
     ("contrast", "images", "same"),
     [
@@ -90,3 +101,12 @@ def test_reconstructions_are_judged_once_batch_norms_have_settled() -> None:
 
 def test_the_share_that_counts_as_the_same() -> None:
     assert same_picture(Fading(5e-4), Shades(8), share=1e-5) is None
+
+
+def test_samples_of_one_label_are_compared() -> None:
+    for contrast, same in ((1.0, False), (2e-4, True), (0.0, True)):
+        generator = FadingGenerator(contrast)
+        reason = same_samples(generator, Shades(20))
+        assert generator.training
+        assert (reason is not None) == same
+        assert reason is None or "different latents become the same picture" in reason
