@@ -33,11 +33,11 @@ STAGE_PRESETS: dict[str, dict[str, Any]] = {
         "encoder_share": 1.0,
         "encoder_rate": 3e-3,
         "encoder_schedule": "complete",
-        "classifier_iterations": 2000,
+        "classifier_iterations": 3000,
         "classifier_images": 8192,
         "classifier_order": "random",
         "classifier_drop_last": False,
-        "classifier_rate": 0.02,
+        "classifier_rate": 0.01,
     },
     "smoke": {
         "encoder_base": "resnet10",
