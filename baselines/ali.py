@@ -62,13 +62,14 @@ class ALI(Inverter):
     Config = ALIConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {
-            "iterations": 450,
+            "iterations": 400,
             "batch_size": 32,
             "z_dim": 64,
             "width": 8,
             "weights_std": 0.05,
-            "encoder_decoder_rate": 1e-3,
-            "discriminator_rate": 5e-4,
+            "encoder_decoder_rate": 2e-3,
+            "discriminator_rate": 1e-4,
+            "dropout": 0.5,
         },
         "smoke": {"iterations": 4, "batch_size": 8, "z_dim": 8, "width": 2},
     }

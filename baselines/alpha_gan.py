@@ -133,15 +133,16 @@ class AlphaGAN(Inverter):
     Config = AlphaGANConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {
-            "iterations": 150,
-            "batch_size": 32,
+            "iterations": 260,
+            "batch_size": 16,
             "z_dim": 64,
+            "norm_momentum": 0.8,
             "widths": (8, 16, 32, 64, 64),
             "code_width": 128,
             "encoder_rate": 2e-3,
             "generator_rate": 2e-3,
-            "discriminator_rate": 1e-3,
-            "code_discriminator_rate": 1e-3,
+            "discriminator_rate": 1e-4,
+            "code_discriminator_rate": 3e-4,
         },
         "smoke": {
             "iterations": 3,
