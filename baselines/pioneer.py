@@ -113,8 +113,8 @@ class Pioneer(Inverter):
         "small": {
             "latent_size": 64,
             "wide_phases": 1,
-            "images_per_stage": 2000,
-            "total_images": 13_000,
+            "images_per_stage": 1200,
+            "total_images": 11_500,
             "batch_sizes": (16,),
             "match_z_weight": 12.5,
             "generator_match_x_weight": 30.0,
