@@ -56,6 +56,7 @@ CASE_MODULES = (
     "bench.verify.eigengan",
     "bench.verify.simclr",
     "bench.verify.infoscc",
+    "bench.verify.voynov",
 )
 
 Got = Mapping[str, Tensor | NDArray[Any] | float]

@@ -1,0 +1,89 @@
+"""Settings of the recognition model (``baselines.recognition``)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from baselines.base import MethodConfig
+from baselines.deformators import DeformatorName
+from baselines.nets.shift_predictors import FirstConvolution
+
+Distribution = Literal["uniform", "normal"]
+
+
+class RecognitionConfig(MethodConfig):
+    """Settings of the recognition model; the defaults are those of the released code.
+
+    Attributes:
+        num_directions: K; by default as many as a code has coordinates, which is the release's
+            ``directions_count``. With ``ortho``, ``fc`` and ``id`` fewer are the first K unit
+            vectors; the released program has to lower ``out_dim`` as well.
+        deformator: ``ortho`` (orthonormal), ``linear``, ``proj`` (shifts as long as steps), ``fc``
+            (not linear in the step), ``id`` (coordinates) or ``random`` (fixed) as released; or
+            ``subspace``, ContraFeat's directions of length sqrt(D) in its equation 4.
+        out_dim: Shifts change the first so many coordinates only (``max_latent_dim``).
+        random_init: Whether ``ortho``, ``linear`` and ``proj`` start from random directions; the
+            authors' later advice is no, but their program cannot be told so.
+        inner_dim: Width of the layers of ``fc``.
+        subspace_size: Components that span the directions of ``subspace``.
+        subspace_codes: How many codes the components come from; a multiple of ``codes_per_step``.
+        codes_per_step: How many of them at a time.
+        attention: ``ones`` gives every layer the whole shift; ``uniform`` gives it 1 / L, as
+            ContraFeat's code does; ``learned`` is ContraFeat's equation 1.
+        style_segments: Codes are mixed of so many different w: 1 as released, 2 in ContraFeat.
+        shift_distribution: Of steps: ``uniform`` in [-shift_scale, shift_scale], or ``normal``.
+        shift_scale: 6 as released; 0.5 in ContraFeat.
+        min_shift: Shorter steps are made so long; 0.5 as released, 0 in ContraFeat.
+        predictor: ``resnet18``, or ``lenet`` for images of 32 pixels and more.
+        predictor_size: Images are resized to so many pixels for ``resnet18``; None leaves them.
+        first_convolution: Of ``resnet18``: ``kaiming`` for 6 channels; ``repeated`` is a kernel for
+            3 channels twice and halved, as in ContraFeat.
+        lenet_width: Multiplies the channels of ``lenet``.
+        label_weight: Weight of the cross entropy of the direction.
+        shift_weight: Weight of the mean absolute error of the step.
+        deformator_rate: Adam's learning rate for deformator and attention.
+        predictor_rate: Adam's learning rate for the predictor.
+        beta1: Adam's first beta.
+        beta2: Adam's second beta.
+        steps: Of training.
+        batch_size: Pairs of images in a step.
+        accuracy_batches: Batches that measure the predictor's accuracy after training (the paper's
+            RCA), which the log and the weights keep; 0 leaves it out.
+    """
+
+    num_directions: int | None = Field(None, ge=2)
+    deformator: DeformatorName | Literal["subspace"] = "ortho"
+    out_dim: int | None = Field(None, ge=1)
+    random_init: bool = True
+    inner_dim: int = Field(1024, ge=1)
+    subspace_size: int = Field(100, ge=1)
+    subspace_codes: int = Field(1_000_000, ge=2)
+    codes_per_step: int = Field(10_000, ge=1)
+    attention: Literal["ones", "uniform", "learned"] = "ones"
+    style_segments: int = Field(1, ge=1)
+    shift_distribution: Distribution = "uniform"
+    shift_scale: float = Field(6.0, gt=0)
+    min_shift: float = Field(0.5, ge=0)
+    predictor: Literal["resnet18", "lenet"] = "resnet18"
+    predictor_size: int | None = Field(None, ge=1)
+    first_convolution: FirstConvolution = "kaiming"
+    lenet_width: int = Field(2, ge=1)
+    label_weight: float = Field(1.0, ge=0)
+    shift_weight: float = Field(0.25, ge=0)
+    deformator_rate: float = Field(1e-4, gt=0)
+    predictor_rate: float = Field(1e-4, gt=0)
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.999, ge=0, lt=1)
+    steps: int = Field(100_000, ge=1)
+    batch_size: int = Field(32, ge=2)
+    accuracy_batches: int = Field(100, ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> RecognitionConfig:
+        if self.subspace_codes % self.codes_per_step:
+            raise ValueError("subspace_codes must be a multiple of codes_per_step")
+        if self.predictor == "lenet" and self.predictor_size is not None:
+            raise ValueError("predictor_size is for predictor=resnet18 only: leave it out")
+        return self
