@@ -181,7 +181,7 @@ def generator_case(golden: Case) -> dict[str, Tensor]:
 @case("infoscc.ema")
 def average_case(golden: Case) -> dict[str, Tensor | float]:
     """The averaged weights after each iteration."""
-    decay = InfoSCCConfig.model_validate(golden.config).average_decay
+    decay = InfoSCCConfig.model_validate({"batch_size": golden.config["batch_size"]}).average_decay
     source = nn.ParameterList([golden.inputs["ema_0"].clone()])
     target = nn.ParameterList([golden.inputs["ema_0"].clone()])
     average = Average(source, target, lambda step: decay)
@@ -205,7 +205,7 @@ def training_case(golden: Case) -> dict[str, Tensor]:
     """Some iterations of the training in float64: losses and final weights."""
     stage, inputs = _stage(golden), golden.inputs
     calls = iter(zip(inputs["eps"].double(), inputs["zs"].double().flatten(2), strict=True))
-    asked = iter(inputs["fake_label"].double()) if "fake_label" in inputs else None
+    asked = iter(inputs["fake_label"].double()) if stage.method.classes else None
     logged: dict[str, list[Tensor]] = {name: [] for name in (*_LOGGED.values(), "G")}
     last: dict[str, Tensor] = {}
     for step in range(golden.config["steps"]):
@@ -308,7 +308,8 @@ def _discriminator(golden: Case) -> GlobalDiscriminator | PatchDiscriminator:
     if kind == "patch":
         return _patch(config)
     if kind == "multiclass":
-        return MulticlassDiscriminator(*_image(config), outputs=config["n_classes"])
+        classes = golden.config["generator"]["y_size"]
+        return MulticlassDiscriminator(*_image(config), outputs=classes)
     return GlobalDiscriminator(*_image(config))
 
 
