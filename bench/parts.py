@@ -14,6 +14,7 @@ import torch
 from baselines.base import TrainingData
 from bench.catalog import lookup
 from bench.data.base import Dataset, Split
+from bench.data.factor_pairs import FactorPairs
 from bench.data.pairs import AttributePairs
 from bench.data.subset import Subset
 from bench.downloads import data_folder, downloads, locate
@@ -73,6 +74,7 @@ class Parts:
             generator=self.generator,
             pairs=AttributePairs.of(train),
             extractor=self.extractor,
+            factor_pairs=FactorPairs.of(self.dataset),
         )
 
 
