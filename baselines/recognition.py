@@ -8,10 +8,10 @@ different from each other.
 
 ContraFeat's experiments ran it in their own frame ("Recog"): directions in the informative
 subspace of W, short steps that are regressed as they are, and ResNet-18 from ImageNet. That is
-``deformator=subspace attention=uniform shift_scale=0.5 min_shift=0 style_segments=2 batch_size=8
-steps=37500 first_convolution=repeated beta1=0 beta2=0.99 deformator_rate=0.01 predictor_rate=0.01``
-with 30 directions, and ``--checkpoint`` for torchvision's weights; without these the predictor
-starts from random ones.
+``num_directions=30 deformator=subspace attention=uniform style_segments=2 shift_scale=0.5
+min_shift=0 first_convolution=repeated deformator_rate=0.01 predictor_rate=0.01 beta1=0 beta2=0.99
+iterations=37500 batch_size=8``, and ``--checkpoint`` for torchvision's weights; without these the
+predictor starts from random ones.
 """
 
 from __future__ import annotations
@@ -69,17 +69,17 @@ class Recognition(Discoverer):
         "smoke": {
             "num_directions": 4,
             "predictor": "lenet",
-            "steps": 3,
+            "iterations": 3,
             "batch_size": 4,
             "accuracy_batches": 2,
         },
         "small": {
             "num_directions": 12,
-            "random_init": False,
+            "random_init": False,  # as the authors advise
             "predictor": "lenet",
             "deformator_rate": 1e-3,
             "predictor_rate": 1e-3,
-            "steps": 600,
+            "iterations": 600,
             "batch_size": 16,
             "accuracy_batches": 10,
         },
@@ -184,7 +184,7 @@ class RecognitionStage(Stage):
         super().__init__()
         config = method.config
         self.method, self.config, self.generator = method, config, generator
-        self.steps = config.steps
+        self.steps = config.iterations
         deformed = [*method.deformator.parameters(), *method.layer_weights.parameters()]
         groups: list[dict[str, Any]] = [
             {"params": list(method.predictor.parameters()), "lr": config.predictor_rate}

@@ -47,8 +47,8 @@ class RecognitionConfig(MethodConfig):
         predictor_rate: Adam's learning rate for the predictor.
         beta1: Adam's first beta.
         beta2: Adam's second beta.
-        steps: Of training.
-        batch_size: Pairs of images in a step.
+        iterations: Steps of training.
+        batch_size: Pairs of images at a time.
         accuracy_batches: Batches that measure the predictor's accuracy after training (the paper's
             RCA), which the log and the weights keep; 0 leaves it out.
     """
@@ -76,7 +76,7 @@ class RecognitionConfig(MethodConfig):
     predictor_rate: float = Field(1e-4, gt=0)
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.999, ge=0, lt=1)
-    steps: int = Field(100_000, ge=1)
+    iterations: int = Field(100_000, ge=1)
     batch_size: int = Field(32, ge=2)
     accuracy_batches: int = Field(100, ge=0)
 

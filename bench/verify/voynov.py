@@ -23,6 +23,7 @@ from baselines.deformators import (
 )
 from baselines.nets.shift_predictors import STEM, LeNetPredictor, ResNetPredictor, from_reference
 from baselines.recognition import recognition_losses, sampled_steps
+from baselines.recognition_config import Distribution
 from bench.verify import Case, case
 
 _CHILDREN = {ours: theirs for theirs, ours in STEM.items()}
@@ -35,14 +36,14 @@ def deformator_case(golden: Case) -> dict[str, Tensor]:
     for name, options in golden.config["variants"].items():
         deformator = _deformator(options)
         deformator.load_state_dict(_below(golden.weights, f"{name}."))
-        steps = golden.inputs[f"x_{deformator.input_dim}"]
-        found = {"eval": deformator.eval()(steps)}
+        steps, probe = golden.inputs[f"x_{deformator.input_dim}"], golden.inputs[f"probe_{name}"]
+        found = {"eval": deformator.eval()(steps).view_as(probe)}
         if isinstance(deformator, OrthogonalDeformator):
             found["matrix"] = deformator.matrix()
         if f"{name}/train" in golden.expected:
-            found["train"] = deformator.train()(steps)
+            found["train"] = deformator.train()(steps).view_as(probe)
         # The case has its gradients after the call in training mode, which moved the statistics.
-        loss = (deformator.eval()(steps) * golden.inputs[f"probe_{name}"]).sum()
+        loss = (deformator.eval()(steps).view_as(probe) * probe).sum()
         for parameter in options.get("grads", ()):
             (gradient,) = torch.autograd.grad(
                 loss, deformator.get_parameter(parameter), retain_graph=True
@@ -58,7 +59,7 @@ def lenet_case(golden: Case) -> dict[str, Tensor]:
     config = golden.config
     predictor = LeNetPredictor(config["dim"], config.get("channels", 3), config.get("width", 2))
     predictor.load_state_dict(golden.weights)
-    got = {}
+    got: dict[str, Tensor] = {}
     for mode in ("eval", "train"):
         logits, steps = predictor.train(mode == "train")(golden.inputs["x1"], golden.inputs["x2"])
         got |= {f"{mode}/logits": logits, f"{mode}/shift": steps}
@@ -92,7 +93,7 @@ def sampling_and_loss_case(golden: Case) -> dict[str, Tensor]:
     config, inputs = golden.config, golden.inputs
     got: dict[str, Tensor] = {}
     for name, options in config["variants"].items():
-        distribution = "uniform" if options["distribution"] == "UNIFORM" else "normal"
+        distribution: Distribution = "uniform" if options["distribution"] == "UNIFORM" else "normal"
         steps = sampled_steps(
             inputs[distribution],
             distribution,
@@ -121,7 +122,7 @@ def sampling_and_loss_case(golden: Case) -> dict[str, Tensor]:
 def _deformator(options: Mapping[str, Any]) -> Deformator:
     shape = options["shift_dim"]
     dim = math.prod(shape) if isinstance(shape, list) else int(shape)
-    count, out = options.get("input_dim", dim), options.get("out_dim", dim)
+    count, out = options.get("input_dim") or dim, options.get("out_dim") or dim
     kind, random_init = options["type"], options.get("random_init", False)
     if kind == "ORTHO":
         return OrthogonalDeformator(out, dim, random_init)

@@ -35,7 +35,7 @@ TINY: dict[str, Any] = {
     "subspace_size": 6,
     "subspace_codes": 40,
     "codes_per_step": 20,
-    "steps": 4,
+    "iterations": 4,
     "batch_size": 8,
     "accuracy_batches": 2,
 }
@@ -98,7 +98,7 @@ def test_the_predictor_learns_to_tell_directions_apart(data: TrainingData) -> No
     method = make(
         data,
         deformator="linear",
-        steps=60,
+        iterations=40,
         batch_size=32,
         predictor_rate=1e-2,
         deformator_rate=1e-2,
@@ -106,9 +106,9 @@ def test_the_predictor_learns_to_tell_directions_apart(data: TrainingData) -> No
     )
     losses = train(method, data)
     assert losses[0]["accuracy"] < 0.5
-    assert method.accuracy > 0.9
+    assert method.accuracy > 0.7
     assert torch.equal(losses[-1]["accuracy"], method.accuracy)
-    assert losses[59]["shift"] < 0.7 * losses[0]["shift"]
+    assert losses[39]["shift"] < 0.7 * losses[0]["shift"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -206,7 +206,7 @@ def test_contrafeats_predictor_starts_from_a_halved_kernel(data: TrainingData) -
     kernel = ResNetPredictor(4, first_convolution="repeated").features[0].weight
     assert isinstance(kernel, Tensor)
     assert torch.equal(kernel[:, :3], kernel[:, 3:])
-    changes = {"predictor": "resnet18", "first_convolution": "repeated", "steps": 1}
+    changes = {"predictor": "resnet18", "first_convolution": "repeated", "iterations": 1}
     method = make(data, **changes, predictor_size=16, attention="uniform", style_segments=2)
     assert torch.isfinite(train(method, data)[0]["loss"])
 
@@ -218,7 +218,9 @@ def test_contrafeats_predictor_starts_from_a_halved_kernel(data: TrainingData) -
     weights["conv1.weight"] = torch.randn(64, 3, 7, 7)
     method.load_reference({"imagenet": weights | {"fc.weight": torch.zeros(1000, 512)}})
     assert isinstance(method.predictor, ResNetPredictor)
-    assert torch.equal(method.predictor.features[0].weight, doubled(weights["conv1.weight"]))
+    taken = method.predictor.features[0].weight
+    assert isinstance(taken, Tensor)
+    assert torch.equal(taken, doubled(weights["conv1.weight"]))
     assert [stage.name for stage in method.stages(data)] == ["recognition", "accuracy"]
     with pytest.raises(ValueError, match="not torchvision's"):
         method.load_reference({"imagenet": {"conv1.weight": weights["conv1.weight"]}})
@@ -246,8 +248,6 @@ def save_run(folder: Path, method: Recognition, kind: str, step: int = 100) -> P
     (folder / "models").mkdir(parents=True, exist_ok=True)
     parts = {"deformator": method.deformator, "shift_predictor": method.predictor}
     states = {name: part.state_dict() for name, part in parts.items()}
-    if isinstance(method.predictor, ResNetPredictor):
-        states["shift_predictor"] = released_names(method.predictor)
     for name, state in states.items():
         torch.save(state, folder / "models" / f"{name}_{step}.pt")
     torch.save({"step": step, **states}, folder / "checkpoint.pt")
@@ -255,35 +255,45 @@ def save_run(folder: Path, method: Recognition, kind: str, step: int = 100) -> P
     return folder
 
 
-@pytest.mark.parametrize(
-    ("kind", "predictor"),
-    [("ortho", "lenet"), ("linear", "lenet"), ("proj", "resnet18"), ("fc", "lenet")],
-)
-def test_a_released_run_is_taken_over(
-    kind: str, predictor: str, data: TrainingData, tmp_path: Path
-) -> None:
-    theirs = make(data, deformator=kind, predictor=predictor).eval()
-    run = save_run(tmp_path / "run", theirs, kind)
-    earlier = make(data, deformator=kind, predictor=predictor)
-    save_run(run, earlier, kind, step=90)  # an earlier step, which is not taken
-    save_run(run, theirs, kind)
+@pytest.mark.parametrize("kind", ["ortho", "linear", "proj", "fc"])
+def test_a_released_run_is_taken_over(kind: str, data: TrainingData, tmp_path: Path) -> None:
+    theirs = make(data, deformator=kind).eval()
+    run = save_run(tmp_path / "run", make(data, deformator=kind), kind, step=90)
+    save_run(run, theirs, kind, step=100)
     ws = torch.randn(2, 2, DIM)
-    images = data.generator.synthesis(torch.cat([ws, ws + 1]))
     models = run / "models"
-    sources = (run, models, models / "deformator_100.pt", run / "checkpoint.pt")
-    for source in (*sources, models / "shift_predictor_100.pt"):
-        ours = make(data, deformator=kind, predictor=predictor, random_init=False)
+    sources = (run, models, models / "shift_predictor_100.pt", run / "checkpoint.pt")
+    for source in sources:
+        ours = make(data, deformator=kind, random_init=False)
         ours.load_reference(read_by_method("recognition", source))
-        ours.eval()
-        torch.testing.assert_close(ours.shift(ws, 1, 2.0), theirs.shift(ws, 1, 2.0))
-        for found, wanted in zip(
-            ours.predictor(*images.chunk(2)), theirs.predictor(*images.chunk(2)), strict=True
-        ):
-            torch.testing.assert_close(found, wanted)
+        torch.testing.assert_close(ours.eval().shift(ws, 1, 2.0), theirs.shift(ws, 1, 2.0))
+        assert predictions(ours, data) == predictions(theirs, data)
         assert [stage.name for stage in ours.stages(data)] == ["accuracy"]
     write_states("recognition", read_states(run), tmp_path / "run.safetensors")
     again = read_by_method("recognition", tmp_path / "run.safetensors")
     assert list(again) == [f"deformator:{kind}", "shift_predictor"]
+
+
+def test_a_released_resnet_is_taken_over_without_its_classifier(data: TrainingData) -> None:
+    theirs = make(data, predictor="resnet18").eval()
+    assert isinstance(theirs.predictor, ResNetPredictor)
+    ours = make(data, predictor="resnet18", first_convolution="repeated").eval()
+    ours.load_reference(
+        {
+            "deformator": theirs.deformator.state_dict(),
+            "shift_predictor": released_names(theirs.predictor),
+        }
+    )
+    assert predictions(ours, data) == predictions(theirs, data)
+
+
+def predictions(method: Recognition, data: TrainingData) -> list[list[float]]:
+    """The predictor's logits and steps of two pairs of images."""
+    ws = torch.linspace(-1, 1, 4 * 2 * DIM).view(4, 2, DIM)
+    with torch.no_grad():
+        logits, steps = method.predictor(*data.generator.synthesis(ws).chunk(2))
+    found: list[list[float]] = torch.cat([logits, steps[:, None]], dim=1).tolist()
+    return found
 
 
 def test_a_deformator_alone_is_enough(data: TrainingData, tmp_path: Path) -> None:
@@ -383,7 +393,7 @@ def test_a_generator_that_cannot_be_searched_is_refused(tiny_data: TrainingData)
 
 
 def test_it_works_on_a_stylegan2(tiny_data: TrainingData) -> None:
-    method = make(tiny_data, predictor="resnet18", steps=1, batch_size=2, accuracy_batches=1)
+    method = make(tiny_data, predictor="resnet18", iterations=1, batch_size=2, accuracy_batches=1)
     assert torch.isfinite(train(method, tiny_data)[0]["loss"])
 
 
