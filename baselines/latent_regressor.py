@@ -37,7 +37,17 @@ class LatentRegressor(BiGAN):
     Config = LatentRegressorConfig
     joint: ClassVar[bool] = False
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "small": {**BiGAN.presets["small"]},
+        "small": {
+            "iterations": 700,
+            "batch_size": 32,
+            "z_dim": 32,
+            "generator_width": 16,
+            "feature_width": 16,
+            "learning_rate": 2e-3,
+            "final_rate": 0.05,
+            "discriminator_rate_share": 0.1,
+            "statistics_batches": 20,
+        },
         "smoke": {**BiGAN.presets["smoke"]},
     }
 
