@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench.data.subset import Subset, evenly_spread
 from bench.errors import counted
-from bench.figures import _group_colours, _mosaic, _new_figure, _save, _strip
+from bench.figures import group_colours, hide_frame, mosaic, new_figure, save_figure
 from bench.kmeans import Clustering, Floats, Places
 from bench.progress import counting
 
@@ -65,13 +65,13 @@ def draw_figures(subject: Subject, folder: Path, kind: Layout, seed: int) -> lis
     for clustering, scores in zip(subject.clusterings, subject.scores, strict=True):
         k = clustering.k
         names.append(f"clusters_{k}.png")
-        figure, axes = _new_figure(13.0, max(4.5, 0.62 * k + 1.0), f"{subject.title}: {k} clusters")
+        figure, axes = new_figure(13.0, max(4.5, 0.62 * k + 1.0), f"{subject.title}: {k} clusters")
         grid = figure.add_gridspec(1, 2)
         axes.set_subplotspec(grid[0])
         _scatter(axes, points, clustering.assigned["train"][shown], scores)
         axes.set_title(f"{len(shown):,} training images by {_LAYOUTS[kind]}", fontsize=9)
         _show_typical(figure.add_subplot(grid[1]), _typical_images(subject, clustering), k)
-        _save(figure, folder / names[-1])
+        save_figure(figure, folder / names[-1])
     if len(names) > 1:
         names.append("scores.png")
         _save_scores(subject, folder / names[-1])
@@ -125,7 +125,7 @@ def _scatter(
     clusters: Places,
     scores: Mapping[str, Any],
 ) -> None:
-    for number, colour in enumerate(_group_colours(scores["k"])):
+    for number, colour in enumerate(group_colours(scores["k"])):
         own = points[clusters == number]
         axes.scatter(own[:, 0], own[:, 1], s=6, color=colour, label=_said(scores, number))
     axes.set_xticks([])
@@ -134,9 +134,9 @@ def _scatter(
 
 
 def _show_typical(axes: Axes, typical: Tensor, k: int) -> None:
-    canvas, stride = _mosaic(typical, _TYPICAL)
+    canvas, stride = mosaic(typical, _TYPICAL)
     axes.imshow(canvas, interpolation="nearest")
-    _strip(axes)
+    hide_frame(axes)
     axes.set_xticks([])
     middle = typical.shape[-2] / 2
     axes.set_yticks([number * stride[0] + middle for number in range(k)], map(str, range(k)))
@@ -145,7 +145,7 @@ def _show_typical(axes: Axes, typical: Tensor, k: int) -> None:
 
 
 def _save_scores(subject: Subject, path: Path) -> None:
-    figure, axes = _new_figure(width=6.0, height=3.6, title=subject.title)
+    figure, axes = new_figure(width=6.0, height=3.6, title=subject.title)
     ks = [scores["k"] for scores in subject.scores]
     for name, title in (("silhouette", "silhouette"), ("stability", "stability over seeds")):
         values = [np.nan if entry[name] is None else entry[name] for entry in subject.scores]
@@ -154,7 +154,7 @@ def _save_scores(subject: Subject, path: Path) -> None:
     axes.set_xlabel("clusters k")
     axes.set_ylabel("score, higher is better")
     axes.legend(fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _said(scores: Mapping[str, Any], number: int) -> str:

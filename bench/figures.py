@@ -1,7 +1,7 @@
-"""Pictures for people: grids of images, traversals and heat maps, as PNG.
+"""Pictures for people: grids of images, traversals, heat maps and points, as PNG.
 
 Images are float tensors in [-1, 1], N x C x H x W. Matplotlib draws without a display and is
-imported only here, when a picture is made.
+imported only here, when a picture is made. The last functions are parts that figures are made of.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ def save_traversals(
         title: What the picture shows.
         column_title: What the columns are.
     """
-    canvas, stride = _mosaic(images.flatten(0, 1), len(columns))
-    figure, axes = _new_figure(
+    canvas, stride = mosaic(images.flatten(0, 1), len(columns))
+    figure, axes = new_figure(
         width=1.1 * len(columns) + 2.5, height=1.1 * len(rows) + 1.0, title=title
     )
     axes.imshow(canvas, interpolation="nearest")
-    _strip(axes)
+    hide_frame(axes)
     height, width = images.shape[-2:]
     axes.set_xticks([i * stride[1] + width / 2 for i in range(len(columns))], columns)
     axes.set_yticks([i * stride[0] + height / 2 for i in range(len(rows))], rows)
     axes.xaxis.tick_top()
     axes.set_xlabel(column_title)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def save_image_grid(
@@ -78,11 +78,11 @@ def save_image_grid(
     """
     columns = min(columns, images.shape[0])
     spacing = _LABEL if labels else _GAP
-    canvas, stride = _mosaic(images, columns, row_gap=spacing)
+    canvas, stride = mosaic(images, columns, row_gap=spacing)
     inches = 1.1 * columns, 1.1 * columns * canvas.shape[0] / canvas.shape[1]
-    figure, axes = _new_figure(inches[0], inches[1] + (0.4 if title else 0.0), title)
+    figure, axes = new_figure(inches[0], inches[1] + (0.4 if title else 0.0), title)
     axes.imshow(canvas, interpolation="nearest")
-    _strip(axes)
+    hide_frame(axes)
     axes.set_xticks([])
     axes.set_yticks([])
     height, width = images.shape[-2:]
@@ -90,7 +90,7 @@ def save_image_grid(
         row, column = divmod(i, columns)
         x, y = column * stride[1] + width / 2, row * stride[0] + height * 1.03
         axes.text(x, y, label, ha="center", va="top", fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def save_heat_map(
@@ -116,7 +116,7 @@ def save_heat_map(
         column_title: What the columns are.
         value_title: What the values are; stands beside the colour scale.
     """
-    figure, axes = _new_figure(
+    figure, axes = new_figure(
         width=0.62 * len(columns) + 3.4, height=0.32 * len(rows) + 2.2, title=title
     )
     top = float(np.nanmax(values, initial=0.0)) or 1.0
@@ -136,7 +136,7 @@ def save_heat_map(
                 colour = "black" if value > bottom + 0.6 * (top - bottom) else "white"
                 axes.text(j, i, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=7)
     figure.colorbar(drawn, ax=axes, label=value_title)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def save_distributions(
@@ -150,7 +150,7 @@ def save_distributions(
         title: What the picture shows.
         value_title: What the numbers are.
     """
-    figure, axes = _new_figure(width=6.0, height=3.6, title=title)
+    figure, axes = new_figure(width=6.0, height=3.6, title=title)
     everything = np.concatenate(list(samples.values()))
     edges = np.histogram_bin_edges(everything, bins="auto")
     for number, (name, values) in enumerate(samples.items()):
@@ -167,7 +167,7 @@ def save_distributions(
     axes.set_xlabel(value_title)
     axes.set_ylabel("density")
     axes.legend(fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 @dataclass(frozen=True)
@@ -196,12 +196,12 @@ def save_scatter(
         groups: Names of the groups, in the order of their numbers; may be empty.
         title: What the picture shows.
     """
-    figure, first = _new_figure(width=4.2 * len(clouds) + 1.6, height=4.4, title=title)
+    figure, first = new_figure(width=4.2 * len(clouds) + 1.6, height=4.4, title=title)
     grid = figure.add_gridspec(1, len(clouds))
     first.set_subplotspec(grid[0])
     others = range(1, len(clouds))
     panels = [first, *(figure.add_subplot(grid[i], sharex=first, sharey=first) for i in others)]
-    colours = _group_colours(len(groups))
+    colours = group_colours(len(groups))
     for axes, cloud in zip(panels, clouds, strict=True):
         axes.set_title(f"{cloud.title} (n = {len(cloud.points)})", fontsize=9)
         axes.set_xticks([])
@@ -213,11 +213,11 @@ def save_scatter(
     if groups:
         marks = [panels[0].scatter([], [], s=30, color=colour) for colour in colours]
         figure.legend(marks, groups, loc="outside right center", fontsize=8, frameon=False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _group_colours(count: int) -> list[tuple[float, float, float, float]]:
-    """As many colours that can be told apart, if there are up to twenty."""
+def group_colours(count: int) -> list[tuple[float, float, float, float]]:
+    """As many colours, which can be told apart if there are up to twenty."""
     from matplotlib import colormaps
 
     if count <= 20:
@@ -226,10 +226,19 @@ def _group_colours(count: int) -> list[tuple[float, float, float, float]]:
     return [colormaps["turbo"](number / (count - 1)) for number in range(count)]
 
 
-def _mosaic(
+def mosaic(
     images: Tensor, columns: int, row_gap: float = _GAP
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """Images on one white canvas (H', W', 3), and the distances between their corners."""
+    """Images side by side on white.
+
+    Args:
+        images: (N, C, H, W) in [-1, 1].
+        columns: Pictures in a row.
+        row_gap: White space between rows, as a share of an image's height.
+
+    Returns:
+        The canvas (H', W', 3), and how far apart, down and across, the images' corners are.
+    """
     pixels = ((images.detach().cpu().float().clamp(-1, 1) + 1) * 127.5).round().byte()
     tiles = pixels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()  # N x H x W x 3
     count, height, width, _ = tiles.shape
@@ -241,8 +250,14 @@ def _mosaic(
     return canvas, step
 
 
-def _new_figure(width: float, height: float, title: str) -> tuple[Figure, Axes]:
-    """A figure outside pyplot's global state; Agg needs no display."""
+def new_figure(width: float, height: float, title: str) -> tuple[Figure, Axes]:
+    """A figure with one panel, outside pyplot's global state; Agg needs no display.
+
+    Args:
+        width: In inches; long titles widen it.
+        height: In inches.
+        title: May be empty.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -259,12 +274,14 @@ def _new_figure(width: float, height: float, title: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _strip(axes: Axes) -> None:
+def hide_frame(axes: Axes) -> None:
+    """Draw a panel without the lines around it."""
     for spine in axes.spines.values():
         spine.set_visible(False)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all; its folder is made."""
     buffer = io.BytesIO()
     # Without the version of the drawing library, so that equal numbers give equal files longer.
     figure.savefig(buffer, format="png", metadata={"Software": None})
