@@ -1,0 +1,332 @@
+"""LatentCLR: directions whose edits change a generator's features each in a way of its own.
+
+Yüksel, Simsar, Er and Yanardag, "LatentCLR: A Contrastive Learning Approach for Unsupervised
+Discovery of Interpretable Directions" (ICCV 2021), and its release (catlab-team/latentclr). Codes
+are edited along all directions; what the edits change in a layer of the generator is contrasted
+(``baselines.latentclr_losses``): alike for one direction, unlike for different ones. Directions
+are vectors, or functions of the code (``baselines.nets.latentclr``).
+
+Defaults are those of the release, which multiplies by the temperature and ignores signs where the
+paper does neither (``scaling``, ``absolute``); its StyleGAN2 demonstration has 100 ``nonlinear``
+directions of ``depth`` 1 and batches of 8. It keeps the weights of the best of its validations,
+which move all layers whatever ``layers`` says; here the last ones are kept. Noise is constant.
+
+ContraFeat's release has a LatentCLR of its own among its baselines: ``attention`` uniform or
+learned, ``feature_layers`` b4, b8 and b16, ``normalize_features`` and ``absolute`` off,
+``alpha`` (-1, 1) drawn for each ``code``, batches of 4 codes, 30 directions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from baselines.attention import EvenAttention, LearnedAttention, parse_layers
+from baselines.base import Batch, Discoverer, MethodConfig, Stage, TrainingData
+from baselines.directions import all_alike, per_code, require_generator
+from baselines.generator_features import GeneratorFeatures
+from baselines.latentclr_losses import Comparison, Scaling, Terms, stream
+from baselines.nets.latentclr import Kind, Projector, direction_model, perceptron
+from baselines.randomness import Draws
+from baselines.subspace import sample_codes
+
+
+class LatentCLRConfig(MethodConfig):
+    """Settings of LatentCLR.
+
+    Attributes:
+        num_directions: K.
+        model: ``fixed`` vectors, or ``linear`` or ``nonlinear`` functions of the code.
+        depth: Layers of the nonlinear ones.
+        normalize: Directions have the length 1 at every code, so that a step of 1 is one, too.
+        alpha: How far codes are moved in training, or a range to draw that from.
+        alpha_per: Draw it for each ``direction`` (once for all fixed ones), as released, or for
+            each ``code`` and direction.
+        attention: Move the chosen layers by the whole direction, as released (``ones``), by 1 / L
+            of it (``uniform``), or by what is learned as in ContraFeat (``learned``).
+        layers: The layers to edit: ``all``, or ranges such as ``0-3`` with both ends included
+            (the release's ``feed_layers``).
+        feature_layers: Where changes are looked at: ``conv1`` and ``convs.0``, ... are the
+            StyleGAN2's convolutions as the release counts them; ``conv1`` is its first layer in
+            any other generator, too. Otherwise names of modules, such as ``b8``. Features of
+            several layers make one vector.
+        projector: What the features go through before they are compared: nothing (``identity``),
+            a ``linear`` layer with a batch norm, or a ``nonlinear`` network.
+        projector_depth: Layers of the nonlinear one.
+        projector_hidden: Its width inside.
+        projector_width: Width of what a projector returns.
+        normalize_features: Compare directions of features: scale them to length 1 before edited
+            and original ones are subtracted. Changes have the length 1 anyway.
+        temperature: Of the contrastive loss.
+        scaling: ``multiply`` by it as released, or ``divide`` as in the paper.
+        absolute: Take changes and their opposites for the same, as released; the paper does not.
+        reduction: ``mean`` over positives and over negatives, as released, or ``sum``.
+        iterations: Steps; 100,000 where the release's own choice of 10,000 is not taken over.
+        batch_size: Codes in a step, each edited along all directions.
+        learning_rate: Of Adam.
+        weight_decay: Of Adam, added to gradients.
+        milestones: Steps after which the learning rate is multiplied by ``decay``.
+        decay: See ``milestones``.
+    """
+
+    num_directions: int = Field(32, ge=2)
+    model: Kind = "fixed"
+    depth: int = Field(3, ge=1)
+    normalize: bool = True
+    alpha: float | tuple[float, float] = 0.1
+    alpha_per: Literal["direction", "code"] = "direction"
+    attention: Literal["ones", "uniform", "learned"] = "ones"
+    layers: str = "all"
+    feature_layers: tuple[str, ...] = Field(("conv1",), min_length=1)
+    projector: Literal["identity", "linear", "nonlinear"] = "identity"
+    projector_depth: int = Field(3, ge=1)
+    projector_hidden: int = Field(256, ge=1)
+    projector_width: int = Field(128, ge=1)
+    normalize_features: bool = True
+    temperature: float = Field(0.5, gt=0)
+    scaling: Scaling = "multiply"
+    absolute: bool = True
+    reduction: Literal["mean", "sum"] = "mean"
+    iterations: int = Field(10_000, ge=1)
+    batch_size: int = Field(32, ge=2)
+    learning_rate: float = Field(0.001, gt=0)
+    weight_decay: float = Field(0.001, ge=0)
+    milestones: tuple[int, ...] = (1_000, 5_000)
+    decay: float = Field(0.2, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> LatentCLRConfig:
+        if self.alpha in (0.0, (0.0, 0.0)):
+            raise ValueError("alpha must not be 0, or nothing is edited")
+        if self.attention == "learned" and self.layers != "all":
+            raise ValueError(
+                "learned attention chooses the layers itself: leave layers at all, or set "
+                "attention to ones or uniform"
+            )
+        return self
+
+    def comparison(self) -> Comparison:
+        """How edits are compared."""
+        return Comparison(self.temperature, self.scaling, self.absolute, self.reduction)
+
+
+class LatentCLR(Discoverer):
+    """Directions in W with contrasted changes of features.
+
+    Where directions depend on the code, each layer's code is moved along its own.
+
+    Args:
+        config: The settings.
+        data: ``data.generator`` is searched.
+
+    Raises:
+        ValueError: There is no generator, or it has no such layers.
+    """
+
+    Config = LatentCLRConfig
+    presets: ClassVar = {
+        "smoke": {"num_directions": 4, "iterations": 5, "batch_size": 4},
+        "small": {"num_directions": 12},
+    }
+
+    def __init__(self, config: LatentCLRConfig, data: TrainingData) -> None:
+        super().__init__(config, data)
+        generator = require_generator(data, "latentclr")
+        self.config = config
+        self.num_directions = config.num_directions
+        self.layer_weights = _attention(config, generator.num_ws)
+        self.model = direction_model(
+            config.model, config.num_directions, generator.w_dim, config.depth, config.normalize
+        )
+        width = GeneratorFeatures(generator, config.feature_layers).width
+        self.projector = Projector(_projection(config, width), config.normalize_features)
+        self._loaded = False
+
+    def stages(self, data: TrainingData) -> Iterator[Stage]:
+        """One stage; none once directions of the release were loaded."""
+        if not self._loaded:
+            yield DirectionStage(self, require_generator(data, "latentclr"))
+
+    def shift(self, ws: Tensor, direction: Tensor | int, step: Tensor | float) -> Tensor:
+        if isinstance(direction, Tensor) and direction.ndim:
+            offsets = torch.empty_like(ws)
+            for one in direction.unique().tolist():
+                chosen = direction == one
+                offsets[chosen] = self._offsets(ws[chosen], one)
+        else:
+            offsets = self._offsets(ws, int(direction))
+        return ws + per_code(step) * self.attention()[direction][..., None] * offsets
+
+    def attention(self) -> Tensor:
+        """How much of each direction each layer gets, (K, L)."""
+        weights: Tensor = self.layer_weights()
+        return weights
+
+    def edited(self, codes: Tensor, lengths: Tensor) -> Tensor:
+        """Move codes along all directions.
+
+        Args:
+            codes: (B, D), one vector for all layers.
+            lengths: How far: (K, B), or (K, 1) for one length for each direction.
+
+        Returns:
+            (K, B, L, D).
+        """
+        offsets = lengths[..., None] * self.model.all(codes)  # (K, B, D)
+        weights = self.attention()[:, None, :, None]  # (K, 1, L, 1)
+        return codes[:, None] + weights * offsets[:, :, None]
+
+    def load_reference(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Take over directions of the release.
+
+        Args:
+            states: ``model``, as ``bench.checkpoints.latentclr`` reads it; the ``projector`` that
+                comes with it is of use for training only.
+
+        Raises:
+            ValueError: They are other directions; the message names the settings to change.
+        """
+        if "model" not in states:
+            raise ValueError("the checkpoint holds no directions of LatentCLR: give another file")
+        theirs, ours = _describe(states["model"]), _describe(self.model.state_dict())
+        for setting, value in theirs.items():
+            if value != ours[setting]:
+                remedy = (
+                    f"choose a --generator with codes of {value} numbers"
+                    if setting == "w_dim"
+                    else f"choose --set {setting}={value}"
+                )
+                raise ValueError(
+                    f"the checkpoint's directions have {setting} {value}, this run's "
+                    f"{ours[setting]}: {remedy}"
+                )
+        try:
+            self.model.load_state_dict(dict(states["model"]))
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"the checkpoint's directions are damaged: {reason}") from error
+        self._loaded = True
+
+    def _offsets(self, ws: Tensor, direction: int) -> Tensor:
+        offsets: Tensor = self.model(ws.flatten(0, 1), direction)
+        return offsets.unflatten(0, ws.shape[:2])
+
+
+class DirectionStage(Stage):
+    """Trains directions, attention and projector through the frozen generator."""
+
+    name = "directions"
+
+    def __init__(self, method: LatentCLR, generator: Any) -> None:
+        super().__init__()
+        config = method.config
+        self.method, self.config, self.generator = method, config, generator
+        self.features = GeneratorFeatures(generator, config.feature_layers)
+        self.steps = config.iterations
+        self.adam = torch.optim.Adam(
+            method.parameters(), config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.optimizers = {"directions": self.adam}
+
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        count = batch.share(self.config.batch_size)
+        codes = sample_codes(self.generator, batch.draws.normal("z", count, self.generator.z_dim))
+        passed = sum(batch.step >= milestone for milestone in self.config.milestones)
+        for group in self.adam.param_groups:
+            group["lr"] = self.config.learning_rate * self.config.decay**passed
+        self.adam.zero_grad(set_to_none=True)
+        # What short steps change would drown in the rounding of a lower precision.
+        with torch.autocast(codes.device.type, enabled=False):
+            terms = self.backpropagate(codes, self._lengths(batch.draws, count, codes.device))
+        self.adam.step()
+        return {"loss": terms.loss, "accuracy": terms.accuracy}
+
+    def backpropagate(self, codes: Tensor, lengths: Tensor) -> Terms:
+        """The loss of edited codes, its gradient added to that of the method's parameters.
+
+        Args:
+            codes: (B, D).
+            lengths: (K, B) or (K, 1), how far each is moved along each direction.
+        """
+        with torch.no_grad():
+            original = self.vectors(codes[None, :, None].expand(-1, -1, self.generator.num_ws, -1))
+        edited = self.method.edited(codes, lengths)
+        change = partial(self.change, original=original)
+        return stream(edited, change, self.config.comparison(), self.method.projector)
+
+    def vectors(self, ws: Tensor) -> Tensor:
+        """What is compared of codes (M, B, L, D): their projected features, (M, B, P)."""
+        features = self.features(ws.flatten(0, 1)).unflatten(0, ws.shape[:2])
+        # One direction after the other: a projector's batch norms see the edits along one only.
+        return torch.stack([self.method.projector(edits) for edits in features])
+
+    def change(self, ws: Tensor, original: Tensor) -> Tensor:
+        """How edits (M, B, L, D) differ from unedited vectors (1, B, P): (M, B, P) of length 1."""
+        return F.normalize(self.vectors(ws) - original, dim=2)
+
+    def collapsed(self) -> str | None:
+        """All directions equal at each of a few codes."""
+        model = self.method.model
+        rows = torch.arange(1, 5)[:, None]
+        codes = torch.sin(1.7 * rows * torch.arange(1, self.generator.w_dim + 1))
+        training = model.training
+        model.eval()
+        with torch.no_grad():
+            same = all_alike(model.all(codes.to(next(model.parameters()).device)))
+        model.train(training)
+        return "all directions have become the same one" if same else None
+
+    def _lengths(self, draws: Draws, count: int, device: torch.device) -> Tensor:
+        """How far codes are moved, (K, 1) or (K, B)."""
+        config = self.config
+        if not isinstance(config.alpha, tuple):
+            return torch.full((config.num_directions, 1), config.alpha, device=device)
+        low, high = config.alpha
+        if config.alpha_per == "code":
+            shares = draws.uniform("alpha", count, config.num_directions).T
+        elif config.model == "fixed":
+            shares = draws.uniform("alpha", 1).expand(config.num_directions, 1)
+        else:
+            shares = draws.uniform("alpha", 1, config.num_directions).T
+        return low + (high - low) * shares
+
+
+def _attention(config: LatentCLRConfig, num_ws: int) -> nn.Module:
+    if config.attention == "learned":
+        return LearnedAttention(config.num_directions, num_ws)
+    layers = parse_layers(config.layers, num_ws)
+    weight = 1.0 if config.attention == "ones" else 1.0 / len(layers)
+    return EvenAttention(config.num_directions, num_ws, weight, layers)
+
+
+def _projection(config: LatentCLRConfig, width: int) -> nn.Module:
+    if config.projector == "identity":
+        return nn.Identity()
+    if config.projector == "linear":
+        return perceptron(1, width, width, config.projector_width, norm=True)
+    return perceptron(
+        config.projector_depth, width, config.projector_hidden, config.projector_width
+    )
+
+
+def _describe(state: Mapping[str, Tensor]) -> dict[str, str | int]:
+    """What decides the shapes of directions, by the settings that choose it."""
+    if "params" in state:
+        count, dim = state["params"].shape
+        return {"model": "fixed", "num_directions": count, "w_dim": dim}
+    layers = [name for name in state if re.fullmatch(r"nets\.0\.linear_\d+\.weight", name)]
+    if not layers:
+        raise ValueError("the checkpoint holds no directions of LatentCLR: give another file")
+    described: dict[str, str | int] = {
+        "model": "linear" if len(layers) == 1 else "nonlinear",
+        "num_directions": len({name.split(".")[1] for name in state}),
+        "w_dim": state["nets.0.linear_1.weight"].shape[1],
+    }
+    return described if len(layers) == 1 else {**described, "depth": len(layers)}
