@@ -65,7 +65,7 @@ class ClassifierConfig(EncoderConfig):
     Attributes:
         classifier_epochs: Training length; 100 for CelebA.
         classifier_iterations: Training length in place of ``classifier_epochs``.
-        classifier_batch_size: Images of a step.
+        classifier_batch_size: Images of a step, over all processes.
         classifier_images: How many training images it learns from, evenly spread over all of them;
             None is all. The code takes all of AFHQ's and the first 80 % of CelebA's.
         classifier_order: ``files``, each epoch in the images' order as released, or ``random``,
@@ -73,8 +73,6 @@ class ClassifierConfig(EncoderConfig):
         classifier_drop_last: Leave out the images that fill no batch, as released.
         classifier_rate: Learning rate of Adam.
         classifier_weight_decay: Of Adam, added to the gradients.
-        classifier_threshold: Probability above which an attribute counts as present in the
-            accuracy that is logged, where labels are no classes.
     """
 
     classifier_epochs: int = Field(200, ge=1)
@@ -85,7 +83,6 @@ class ClassifierConfig(EncoderConfig):
     classifier_drop_last: bool = True
     classifier_rate: float = Field(3e-4, ge=0)
     classifier_weight_decay: float = Field(1e-6, ge=0)
-    classifier_threshold: float = Field(0.5, gt=0, lt=1)
 
 
 class LinearClassifier(nn.Module):
@@ -110,7 +107,7 @@ class ClassifierStage(Stage):
     """Trains the classifier on features that are computed once, when the stage begins.
 
     They are kept in memory, on the encoder's device: 8 kB an image for a ResNet-50. Each of several
-    processes takes the same step.
+    processes takes the whole batch in the images' order, or its share of one that is drawn.
 
     Args:
         encoder: Finished; the stage leaves it as it is.
@@ -171,13 +168,13 @@ class ClassifierStage(Stage):
         loss.backward()
         optimizer.step()
         with torch.no_grad():
-            right = correct(logits, labels, classes, self.config.classifier_threshold)
+            right = correct(logits, labels, classes)
         return {"classification": loss.detach(), "accuracy": right.float().mean()}
 
     def _rows(self, batch: Batch) -> Tensor:
         size = self.config.classifier_batch_size
         if self.config.classifier_order == "random":
-            return batch.draws.integer("rows", size, len(self.places))
+            return batch.draws.integer("rows", batch.share(size), len(self.places))
         start = batch.step % self.epoch_steps * size
         return torch.arange(start, min(start + size, len(self.places)))
 
@@ -203,21 +200,18 @@ def embedded(encoder: SimCLREncoder, images: ImageSet, places: Tensor) -> tuple[
     return torch.cat(features), torch.cat(attributes)
 
 
-def correct(
-    logits: Tensor, labels: Tensor, classes: bool, threshold: float | Tensor = 0.5
-) -> Tensor:
+def correct(logits: Tensor, labels: Tensor, classes: bool) -> Tensor:
     """Which predictions are right.
 
     Args:
         logits: (N, A).
         labels: (N, A) in {0, 1}.
         classes: Whether exactly one label is set: the largest logit is then the prediction.
-        threshold: Otherwise, the probability above which an attribute counts as present: one for
-            all, or (A,).
+            Otherwise an attribute counts as present above a probability of 0.5.
 
     Returns:
         bool (N,) for classes, else (N, A).
     """
     if classes:
         return logits.argmax(dim=1) == labels.argmax(dim=1)
-    return (logits.sigmoid() > threshold) == labels.bool()
+    return (logits > 0) == labels.bool()

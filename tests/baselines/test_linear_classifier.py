@@ -130,12 +130,10 @@ def test_the_artefact_depends_on_the_encoders_settings_too() -> None:
     assert stage.artefact.settings["classifier_rate"] == 3e-2
 
 
-def test_each_attribute_may_have_a_threshold_of_its_own() -> None:
+def test_attributes_are_judged_one_by_one_and_classes_by_the_largest() -> None:
     logits = torch.tensor([[0.0, 0.0], [-1.0, 2.0]])
     labels = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     assert correct(logits, labels, classes=False).tolist() == [[False, True], [False, False]]
-    by_attribute = torch.tensor([0.2, 0.9])
-    assert correct(logits, labels, False, by_attribute).all()
     assert correct(logits, labels, classes=True).tolist() == [True, False]
 
 
