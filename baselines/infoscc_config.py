@@ -11,7 +11,7 @@ from torch import Tensor
 from baselines.base import ImageSet, TrainingData
 from baselines.infoscc_losses import LossName
 from baselines.linear_classifier import STAGE_PRESETS, ClassifierConfig
-from baselines.nets.eigengan import START, port_widths
+from baselines.nets.eigengan import START, initialize, port_widths
 from baselines.nets.infoscc import (
     ConditionedGenerator,
     DiscriminatorName,
@@ -25,13 +25,17 @@ from baselines.nets.infoscc import (
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {
         **STAGE_PRESETS["small"],
-        "iterations": 1000,
-        "epsilon_dim": 64,
+        # Under uniform weights, samples of a class stay the same picture for as long as this.
+        "initialization": "scaled",
+        "iterations": 2000,
+        "epsilon_dim": 16,
         "mapped_dim": 64,
-        "learning_rate": 1e-3,
+        "base_channels": 8,
         "patch_layers": 3,
         "patch_width": 16,
-        "average_half_life": 5_000,
+        "learning_rate": 1e-3,
+        "penalty_weight": 2.0,
+        "average_half_life": 4_000,
     },
     "smoke": {
         **STAGE_PRESETS["smoke"],
@@ -65,6 +69,9 @@ class InfoSCCConfig(ClassifierConfig):
         base_channels: Width of the generator's last layer and of the first one of the ``global``
             and ``multiclass`` discriminators; each halving of the images doubles them.
         max_channels: Of all these layers.
+        initialization: Weights of the networks that are EigenGAN's, all but ``patch``, are drawn
+            from PyTorch's ``uniform`` distributions as released, under which labels and noise
+            hardly reach the images at first, or from ``scaled`` ones as in the original.
         patch_width: Channels of the first layer of ``patch``.
         patch_layers: Each of them halves the images; 6 as in the published runs at 256 px.
         patch_norm: Batch norm as in the published runs, or ``actnorm``.
@@ -91,6 +98,7 @@ class InfoSCCConfig(ClassifierConfig):
     n_basis: int = Field(6, ge=1)
     base_channels: int = Field(16, ge=1)
     max_channels: int = Field(512, ge=1)
+    initialization: Literal["uniform", "scaled"] = "uniform"
     patch_width: int = Field(64, ge=1)
     patch_layers: int = Field(6, ge=1)
     patch_norm: NormName = "batch"
@@ -112,7 +120,7 @@ class InfoSCCConfig(ClassifierConfig):
 
     def make_generator(self, data: TrainingData) -> ConditionedGenerator:
         """The generator for a dataset."""
-        return ConditionedGenerator(
+        generator = ConditionedGenerator(
             len(data.attributes.names),
             port_widths(data.size, self.base_channels, self.max_channels),
             self.epsilon_dim,
@@ -120,6 +128,9 @@ class InfoSCCConfig(ClassifierConfig):
             self.n_basis,
             data.channels,
         )
+        if self.initialization == "scaled":
+            initialize(generator)
+        return generator
 
     def make_discriminator(self, data: TrainingData) -> GlobalDiscriminator | PatchDiscriminator:
         """The discriminator for a dataset."""
@@ -129,9 +140,15 @@ class InfoSCCConfig(ClassifierConfig):
             )
         widths = self.base_channels, self.max_channels
         if self.discriminator == "global":
-            return GlobalDiscriminator(data.size, data.channels, *widths)
-        classes = len(data.attributes.names)
-        return MulticlassDiscriminator(data.size, data.channels, *widths, outputs=classes)
+            discriminator = GlobalDiscriminator(data.size, data.channels, *widths)
+        else:
+            classes = len(data.attributes.names)
+            discriminator = MulticlassDiscriminator(
+                data.size, data.channels, *widths, outputs=classes
+            )
+        if self.initialization == "scaled":
+            initialize(discriminator)
+        return discriminator
 
 
 def check_data(config: InfoSCCConfig, data: TrainingData) -> None:

@@ -256,6 +256,21 @@ def test_the_discriminator_sees_images_as_they_are_without_augmentation() -> Non
     assert all(torch.equal(view(images), images) for view in chances.views.values())
 
 
+def test_labels_and_noise_reach_the_images_of_scaled_weights_from_the_start() -> None:
+    spreads: dict[str, Tensor] = {}
+    for name in ("uniform", "scaled"):
+        method = make(initialization=name, discriminator="multiclass").eval()
+        assert (method.discriminator.classifier[0].bias == 0).all() == (name == "scaled")  # type: ignore[index,union-attr]
+        latents = method.sample_latents(3, Draws(1, 0, 0, 1))
+        noise = torch.cat([latents[:, :5], latents[:1, 5:].expand(3, -1)], dim=1)
+        with torch.no_grad():
+            by_label = method.generate(torch.eye(3), latents[:1].expand(3, -1))
+            by_noise = method.generate(torch.eye(3)[:1].expand(3, -1), noise)
+        spreads[name] = torch.stack([one.std(dim=0).mean() for one in (by_label, by_noise)])
+    assert (spreads["uniform"] < 0.005).all()
+    assert (spreads["scaled"] > 0.02).all()
+
+
 def test_lsgan_counts_errors_by_their_fourth_power_or_as_published() -> None:
     real, fake = torch.randn(5, 1), torch.randn(5, 1, 2, 2)
     for power in (4, 2):
