@@ -9,7 +9,8 @@ that have changed keep their own; both images are decoded from samples. Three me
   (zhuxinqimac/stylegan2-ada-pytorch, networks_navigator.py: post_vae_loss_avg_shared). That program
   defines this loss and calls another one (post_vae_loss), which shares nothing and asks instead
   which latent has changed: ``objective`` ``classified``. Its trainer was not released: training
-  length, batch size and Adam are the study's (``baselines.vae``).
+  length, batch size and Adam are the study's (``baselines.vae``). The preset ``small`` has the
+  study's networks too, those of the methods that it is compared with.
 - ``ada-gvae`` and ``ml-vae``: Locatello et al., "Weakly-Supervised Disentanglement Without
   Compromises" (ICML 2020), as disentanglement_lib has them (methods/weak/weak_vae.py). They guess
   from distances which latents have changed (``changed``: ``adaptive``) and average variances
@@ -96,7 +97,7 @@ class GroupVAE(VAE):
     Config: ClassVar[type[GroupVAEConfig]] = GroupVAEConfig
     config: GroupVAEConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "small": {**SHORT, "batch_size": SHORT["batch_size"] // 2},
+        "small": {**SHORT, "batch_size": SHORT["batch_size"] // 2, "networks": "conv"},
         "smoke": {**SHORTEST, "batch_size": SHORTEST["batch_size"] // 2},
     }
 
