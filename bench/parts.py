@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from baselines.base import TrainingData
+from baselines.base import DirectionPairSet, TrainingData
 from bench.catalog import lookup
 from bench.data.base import Dataset, Split
 from bench.data.factor_pairs import FactorPairs
@@ -35,6 +35,7 @@ class Parts:
         limit: At most so many images of each part of the dataset.
         generator: The pretrained generator, or None.
         predictor: The attribute predictor, or None.
+        direction_pairs: Pairs of images made of a discovery run's directions, or None.
         weights: sha256 of all weights loaded so far, by what they are for.
     """
 
@@ -43,6 +44,7 @@ class Parts:
     limit: int | None = None
     generator: Any = None
     predictor: Any = None
+    direction_pairs: DirectionPairSet | None = None
     weights: dict[str, str] = field(default_factory=dict)
 
     def extractor(self, name: str) -> Any:
@@ -74,6 +76,7 @@ class Parts:
             generator=self.generator,
             pairs=AttributePairs.of(train),
             extractor=self.extractor,
+            direction_pairs=self.direction_pairs,
             factor_pairs=FactorPairs.of(self.dataset),
         )
 
@@ -92,6 +95,12 @@ def load_parts(spec: RunSpec, device: torch.device) -> Parts:
     if spec.predictor:
         parts.predictor = load_predictor(spec.predictor, str(device))
         parts.weights["predictor"] = parts.predictor.sha256
+    if spec.directions:
+        # Its run is loaded as this one is, by this module.
+        from bench.direction_pairs import open_direction_pairs
+
+        parts.direction_pairs = open_direction_pairs(spec, parts.dataset, device)
+        parts.weights["directions"] = parts.direction_pairs.sha256
     return parts
 
 

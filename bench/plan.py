@@ -12,6 +12,7 @@ import torch
 
 from bench import resume
 from bench.checkpoints.states import read_states
+from bench.direction_runs import DirectionRun
 from bench.downloads import Download, downloads, present
 from bench.errors import BenchError
 from bench.generators import load_generator
@@ -156,6 +157,8 @@ def _loaders(spec: RunSpec, fetched: set[str]) -> Iterator[Callable[[], object]]
         yield lambda: load_predictor(predictor)
     if (checkpoint := spec.checkpoint) is not None:
         yield lambda: read_states(spec.method, Path(checkpoint))
+    if (directions := spec.directions) is not None:
+        yield lambda: DirectionRun.find(Path(directions), spec.preset, spec.seed)
 
 
 def _stages(

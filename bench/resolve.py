@@ -1,14 +1,15 @@
 """From what was asked for to what will run: names looked up, settings checked, defaults filled in.
 
 Settings are one nested dictionary, as ``--set`` and a config file give it: keys of the method at
-the top, those of the track under ``track`` and those of the dataset under ``dataset``.
+the top, those of the track under ``track``, those of the dataset under ``dataset`` and, with
+``--directions``, those of its pairs under ``directions``.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -19,6 +20,7 @@ from baselines.base import Method
 from bench.catalog import Entry, lookup
 from bench.checkpoints.states import checkpoint_hash
 from bench.data.base import Dataset
+from bench.direction_runs import DirectionOptions, DirectionRun
 from bench.errors import BenchError, MissingFile, UnknownName
 from bench.factor_labels import shapes3d_labels_path
 from bench.files import sha256_of
@@ -57,6 +59,8 @@ class RunRequest:
         precision: ``float32`` or ``bfloat16``.
         data: Where the dataset lies.
         checkpoint: Trained weights of the method's reference: a file or a folder.
+        directions: A discovery run, whose directions make pairs of images; or the folder of all
+            runs of a discovery method, of which the one of the same preset and seed is taken.
         artefact: Folders of artefacts, each to take for the stage it names.
     """
 
@@ -71,6 +75,7 @@ class RunRequest:
     precision: str = "float32"
     data: Path | None = None
     checkpoint: Path | None = None
+    directions: Path | None = None
     artefact: tuple[Path, ...] = ()
 
     @classmethod
@@ -85,6 +90,16 @@ class RunRequest:
         except ValidationError as error:
             reason = describe_errors(list(error.errors()))
             raise BenchError(f"The run asked for is wrong: {reason}.") from error
+
+
+def resolve_seeds(
+    request: RunRequest, seeds: Sequence[int], *, allow_absent: bool = False
+) -> list[RunSpec]:
+    """One specification for each seed; see ``resolve``."""
+    if request.directions is not None:  # each seed may have a discovery run of its own
+        return [resolve(request, seed, allow_absent=allow_absent) for seed in seeds]
+    first = resolve(request, seeds[0], allow_absent=allow_absent)
+    return [first.model_copy(update={"seed": seed}) for seed in seeds]
 
 
 def resolve(request: RunRequest, seed: int, *, allow_absent: bool = False) -> RunSpec:
@@ -120,6 +135,13 @@ def resolve(request: RunRequest, seed: int, *, allow_absent: bool = False) -> Ru
         )
     if (checkpoint := request.checkpoint) is not None:
         contents["checkpoint"] = hashed(lambda: checkpoint_hash(checkpoint))
+    directions: dict[str, Any] = {}
+    if (discovery := request.directions) is not None:
+        options = DirectionOptions.configure(request.preset, pop_table(settings, "directions"))
+        place, overrides["directions"], contents["directions"] = _directions(
+            discovery, request.preset, seed, allow_absent
+        )
+        directions = {"directions": place, "direction_options": options.model_dump(mode="json")}
     for folder in request.artefact:
         _add_artefact(contents, folder, hashed)
     generator, generator_hash = _weights(
@@ -155,6 +177,7 @@ def resolve(request: RunRequest, seed: int, *, allow_absent: bool = False) -> Ru
         checkpoint=str(request.checkpoint.resolve()) if request.checkpoint else None,
         artefacts=tuple(str(folder.resolve()) for folder in request.artefact),
         contents=contents,
+        **directions,
     )
 
 
@@ -250,6 +273,17 @@ def _add_artefact(
     if key in contents:
         raise BenchError(f"--artefact gives the stage {stage} twice; leave {folder} out.")
     contents[key] = sha256
+
+
+def _directions(asked: Path, preset: str, seed: int, allow_absent: bool) -> tuple[str, str, str]:
+    """The folder of a discovery run, how tables call it, and its hash."""
+    try:
+        run = DirectionRun.find(asked, preset, seed)
+    except MissingFile:
+        if not allow_absent:
+            raise
+        return str(asked.resolve()), asked.name, ABSENT
+    return str(run.folder.resolve()), run.label, run.sha256
 
 
 def _weights(

@@ -25,7 +25,7 @@ Preset = Literal["smoke", "small", "paper"]
 Precision = Literal["float32", "bfloat16"]
 
 # Where things lie, and how settings were typed.
-_PLACES = {"data", "checkpoint", "artefacts", "overrides"}
+_PLACES = {"data", "checkpoint", "directions", "artefacts", "overrides"}
 _HASH_DIGITS = 10
 
 
@@ -49,6 +49,8 @@ class RunSpec(BaseModel):
         precision: Arithmetic of the training.
         data: Where the dataset lies, if that was said.
         checkpoint: Trained weights of the method's reference, if they stand for its training.
+        directions: The folder of the discovery run whose directions make pairs of images, or None.
+        direction_options: How they do, in full; see ``bench.direction_runs.DirectionOptions``.
         artefacts: Folders of stages' artefacts that were given.
         contents: Hashes of what was given by path, which stand for it in the spec's hash; and of
             the files behind names: ``generator file``, ``predictor file``, and ``method file``,
@@ -73,13 +75,18 @@ class RunSpec(BaseModel):
     precision: Precision = "float32"
     data: str | None = None
     checkpoint: str | None = None
+    directions: str | None = None
+    direction_options: dict[str, JsonValue] = Field(default_factory=dict)
     artefacts: tuple[str, ...] = ()
     contents: dict[str, str] = Field(default_factory=dict)
 
     @property
     def hash(self) -> str:
         """Ten hexadecimal digits that stand for everything that decides the numbers."""
-        fields = self.model_dump(mode="json", exclude=_PLACES | self.contents.keys())
+        left_out = _PLACES | self.contents.keys()
+        if self.directions is None:
+            left_out |= {"direction_options"}
+        fields = self.model_dump(mode="json", exclude=left_out)
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]
 

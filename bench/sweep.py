@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import BenchError
 from bench.processes import process_state
-from bench.resolve import RunRequest, resolve
+from bench.resolve import RunRequest, resolve_seeds
 from bench.run import RunOptions, execute
 from bench.spec import RunSpec, check_keys, parse_seeds, read_toml
 from leaderboard.schema import Result, describe_errors
@@ -48,6 +48,7 @@ class Grid(BaseModel):
     limit: int | None = Field(None, ge=1)
     precision: str = RunRequest.precision
     data: Path | None = None
+    directions: Path | None = None
 
     def specs(self) -> list[RunSpec]:
         """The runs, seeds innermost."""
@@ -55,10 +56,8 @@ class Grid(BaseModel):
         single = self.model_dump(exclude={"methods", "datasets", "presets", "seeds", "set"})
         specs = []
         for method, dataset, preset in product(self.methods, self.datasets, self.presets):
-            first = resolve(
-                RunRequest(method, dataset, preset, settings=self.set, **single), seeds[0]
-            )
-            specs += [first.model_copy(update={"seed": seed}) for seed in seeds]
+            request = RunRequest(method, dataset, preset, settings=self.set, **single)
+            specs += resolve_seeds(request, seeds)
         return specs
 
 

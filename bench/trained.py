@@ -6,8 +6,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from baselines.base import Method
 from bench import resume
 from bench.errors import BenchError
@@ -16,7 +14,7 @@ from bench.processes import process_state
 from bench.resolve import load_track
 from bench.run import build_method
 from bench.spec import RunSpec
-from leaderboard.store import RESULT_NAME, BrokenRecord, read_result
+from bench.trained_spec import completed_spec
 
 
 @dataclass(frozen=True)
@@ -47,8 +45,7 @@ def load_trained(folder: Path, device: str | None = None) -> Trained:
         BenchError: It is no directory of a completed run, its checkpoint is gone, or the dataset
             or some weights changed since.
     """
-    spec = _spec_of(folder)
-    _require_completed(folder)
+    spec = completed_spec(folder)
     where = process_state(device).device
     parts = load_parts(spec, where)
     method = build_method(spec, parts.training_data(), load_track(spec.track)()).to(where)
@@ -59,26 +56,6 @@ def load_trained(folder: Path, device: str | None = None) -> Trained:
         )
     _require_unchanged(folder, parts)
     return Trained(folder, spec, method.eval(), parts)
-
-
-def _spec_of(folder: Path) -> RunSpec:
-    path = folder / "spec.json"
-    try:
-        return RunSpec.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise BenchError(f"{folder} is no run's folder: it has no spec.json.") from None
-    except ValidationError as error:
-        raise BenchError(f"{path} is damaged or of another version; do the run again.") from error
-
-
-def _require_completed(folder: Path) -> None:
-    path = folder / RESULT_NAME
-    try:
-        status = read_result(path).status if path.exists() else "unfinished"
-    except BrokenRecord as error:
-        raise BenchError(str(error)) from error
-    if status != "completed":
-        raise BenchError(f"The run in {folder} is {status}; give one that is completed.")
 
 
 def _require_unchanged(folder: Path, parts: Parts) -> None:

@@ -27,6 +27,7 @@ _IN_CONFIG = (
     "precision",
     "data",
     "checkpoint",
+    "directions",
     "artefact",
 )
 
@@ -79,6 +80,13 @@ _OPTIONS = (
         "implementation, or what `bench convert --method` made of them.",
     ),
     click.option(
+        "--directions",
+        type=click.Path(path_type=Path),
+        help="A finished discovery run, whose directions make the pairs of images that group-vae "
+        "learns from; or the folder of a discovery method's runs, for that of the same preset and "
+        "seed. `--set directions.pairs=1000` and the like change how.",
+    ),
+    click.option(
         "--artefact",
         multiple=True,
         type=click.Path(path_type=Path),
@@ -118,7 +126,7 @@ def specs_from(options: Mapping[str, Any], *, allow_absent: bool = False) -> lis
     """
     from bench.catalog import embedded_dataset
     from bench.errors import BenchError
-    from bench.resolve import RunRequest, resolve
+    from bench.resolve import RunRequest, resolve_seeds
     from bench.spec import check_keys, merged, parse_assignments, parse_seeds, read_toml
 
     config = read_toml(options["config"]) if options["config"] else {}
@@ -138,5 +146,4 @@ def specs_from(options: Mapping[str, Any], *, allow_absent: bool = False) -> lis
             raise BenchError(f"--{name} is missing; `bench list {name}s` shows what there is.")
     seeds = parse_seeds(str(chosen.pop("seeds", 0)))
     request = RunRequest.checked({**chosen, "settings": settings})
-    first = resolve(request, seeds[0], allow_absent=allow_absent)
-    return [first.model_copy(update={"seed": seed}) for seed in seeds]
+    return resolve_seeds(request, seeds, allow_absent=allow_absent)

@@ -1,0 +1,137 @@
+"""Discovery runs that other runs take directions from (``--directions``): which one, and its hash.
+
+What learns from pairs of images that differ in one direction depends on the whole discovery run:
+on its specification, on what it has trained, and on the edit scale that its evaluation has found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from bench.errors import BenchError, MissingFile
+from bench.files import sha256_of
+from bench.spec import RunSpec, check_keys
+from bench.trained_spec import completed_spec
+from leaderboard.schema import describe_errors
+from leaderboard.store import RESULT_NAME
+
+_TRACK = "discovery"
+_PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "smoke": {"pairs": 64, "codes": 8},
+    "small": {"pairs": 4000, "codes": 64},
+}
+
+
+class DirectionOptions(BaseModel):
+    """How pairs are made of a discovery run's directions (``--set directions.KEY=VALUE``).
+
+    Attributes:
+        pairs: How many different pairs there are; 240,000 in ContraFeat's program.
+        codes: Codes that all directions are compared on; 512 there.
+        similarity: A direction is a duplicate where its mean change of features is more similar
+            than this to that of an earlier one, in the mean over the extractor's layers. (The
+            program compares 0.1 with the sum over five layers, which 0.02 is here.)
+        scale: How far codes are moved either way, in the discovery method's own units; None for
+            the edit scale of the run's evaluation.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pairs: PositiveInt = 240_000
+    codes: PositiveInt = 512
+    similarity: float = Field(0.1, gt=0.0, le=1.0)
+    scale: PositiveFloat | None = None
+
+    @classmethod
+    def configure(cls, preset: str, settings: Mapping[str, Any]) -> DirectionOptions:
+        """The options of a preset with settings on top.
+
+        Raises:
+            BenchError: A setting is unknown or out of range.
+        """
+        check_keys(settings, cls.model_fields, "option of --directions")
+        try:
+            return cls.model_validate({**_PRESETS.get(preset, {}), **settings})
+        except ValidationError as error:
+            reason = describe_errors(list(error.errors()))
+            raise BenchError(
+                f"Wrong option of --directions: {reason}; change it by --set."
+            ) from error
+
+
+@dataclass(frozen=True)
+class DirectionRun:
+    """A completed run of the track ``discovery``.
+
+    Attributes:
+        folder: Its directory.
+        spec: Its specification.
+        scale: The edit scale that its evaluation has found.
+    """
+
+    folder: Path
+    spec: RunSpec
+    scale: float
+
+    @classmethod
+    def read(cls, folder: Path) -> DirectionRun:
+        """Look at a run's directory.
+
+        Raises:
+            MissingFile: There is no run.
+            BenchError: It is not completed, or of another track.
+        """
+        if not folder.is_dir():
+            raise MissingFile(f"There is no run {folder}; give --directions a discovery run.")
+        spec = completed_spec(folder)
+        if spec.track != _TRACK:
+            raise BenchError(
+                f"The run in {folder} is of the track {spec.track}; --directions takes one of the "
+                f"track {_TRACK}, such as `bench run --method contrafeat` makes."
+            )
+        result = json.loads((folder / RESULT_NAME).read_bytes())
+        return cls(folder, spec, float(result["protocol"]["edit_scale"]))
+
+    @classmethod
+    def find(cls, folder: Path, preset: str, seed: int) -> DirectionRun:
+        """The run in a folder; or, of all runs of one method below it, that of preset and seed.
+
+        Raises:
+            MissingFile: There is none.
+            BenchError: There are several, or the run is none to take directions from.
+        """
+        if (folder / "spec.json").exists() or not folder.is_dir():
+            return cls.read(folder)
+        found = [path.parent for path in sorted(folder.glob(f"{preset}-s{seed}-*/spec.json"))]
+        if not found:
+            raise MissingFile(
+                f"{folder} is no run's folder and holds no {preset} run with seed {seed}: do that "
+                "discovery run first, or give --directions another one."
+            )
+        if len(found) > 1:
+            names = ", ".join(path.name for path in found)
+            raise BenchError(
+                f"{folder} holds several {preset} runs with seed {seed} ({names}); give "
+                "--directions the one to take."
+            )
+        return cls.read(found[0])
+
+    @property
+    def label(self) -> str:
+        """What sets it apart in tables: its method and what was changed of its preset."""
+        changes = (f"{key}={value}" for key, value in sorted(self.spec.overrides.items()))
+        return " ".join((self.spec.method, *changes))
+
+    @property
+    def sha256(self) -> str:
+        """Stands for the directions and for how far they go."""
+        weights = sorted(self.folder.glob("checkpoint/*/model.safetensors"))
+        trained = [sha256_of(path) for path in weights[-1:]]  # closed-form methods leave none
+        return hashlib.sha256(repr((self.spec.hash, trained, self.scale)).encode()).hexdigest()
