@@ -54,7 +54,8 @@ def read_clusters(
             f"There is no {place}: give a CSV file with the columns img and cluster, or a folder "
             "with one for each part, by --set dataset.labels=PATH."
         )
-    clusters = np.concatenate([_clusters(file, images) for file, images in read])
+    total = sum(map(len, parts.values()))
+    clusters = np.concatenate([_clusters(file, images, total) for file, images in read])
     require_every_class(
         cluster_names(int(clusters.max()) + 1),
         clusters,
@@ -82,9 +83,9 @@ def _file(folder: Path, names: Sequence[str], count: int | None) -> Path:
     return found.pop()
 
 
-def _clusters(file: Path, images: Sequence[str]) -> NDArray[np.int64]:
+def _clusters(file: Path, images: Sequence[str], total: int) -> NDArray[np.int64]:
     """The clusters of the images that a file has to name, and no others."""
-    found = _read(file)
+    found = _read(file, total)
     missing = [image for image in images if image not in found]
     if missing:
         raise BenchError(
@@ -100,8 +101,8 @@ def _clusters(file: Path, images: Sequence[str]) -> NDArray[np.int64]:
     return np.array([found[image] for image in images], np.int64)
 
 
-def _read(file: Path) -> dict[str, int]:
-    """The cluster of each image that a file names."""
+def _read(file: Path, total: int) -> dict[str, int]:
+    """The cluster of each image that a file names, below the number of all images."""
     header, *rows = csv.reader(read_lines(file))
     if tuple(name.strip() for name in header) != _COLUMNS:
         raise _malformed(file, 1, "the columns are not img,cluster")
@@ -111,7 +112,11 @@ def _read(file: Path) -> dict[str, int]:
             raise _malformed(file, line, "stands something else than an image and a number")
         if row[0] in found:
             raise _malformed(file, line, f"{row[0]} stands a second time")
-        found[row[0]] = int(row[1])
+        number = row[1].strip().lstrip("0") or "0"
+        # By its length first: Python reads no number of thousands of digits.
+        if len(number) > len(str(total)) or int(number) >= total:
+            raise _malformed(file, line, f"the cluster is not below {total:,}, the images' number")
+        found[row[0]] = int(number)
     return found
 
 

@@ -147,6 +147,11 @@ def test_broken_files_of_labels_are_refused(animals: Path, tmp_path: Path) -> No
         AFHQ(animals, size=8, labels=str(tmp_path / "nothing.csv"))
     with pytest.raises(BenchError, match="line 1: the columns are not img,cluster"):
         AFHQ(animals, size=8, labels=str(_csv(tmp_path / "all.csv", {}, "file,label")))
+    for number in ("13", "5000000000", "9" * 23, "9" * 5000):
+        clusters = {CATS[0]: "00", CATS[1]: number}
+        with pytest.raises(BenchError, match="line 3: the cluster is not below 13, the") as far:
+            AFHQ(animals, size=8, labels=str(_csv(tmp_path / "all.csv", clusters)))
+        assert len(str(far.value)) < 300
     twice = tmp_path / "twice.csv"
     twice.write_text(f"img,cluster\n{CATS[0]},0\n{CATS[0]},1\n")
     with pytest.raises(BenchError, match=r"line 3: .* stands a second time"):
