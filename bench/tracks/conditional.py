@@ -44,7 +44,6 @@ from bench.tracks.conditional_workbench import (
     require_measurable,
 )
 from bench.tracks.control import recognised
-from bench.tracks.edits import Judge
 from bench.tracks.image_comparisons import lpips_if_present
 from bench.tracks.sample_quality import features_of_real_images, sample_quality
 from leaderboard.schema import ConfidenceInterval, Measurement
@@ -308,4 +307,4 @@ def _predictor_on_real(bench: Workbench) -> dict[str, dict[str, float]]:
             images, labels = bench.dataset.batch(part)
             yield images.to(bench.context.device), labels
 
-    return recognised(batches(), Judge(bench.predictor, attributes), attributes)
+    return recognised(batches(), bench.judge, attributes)

@@ -19,8 +19,8 @@ from bench.extractors.base import Extractor
 from bench.tracks import AttributePredictor, EvaluationContext, TrackOptions
 from bench.tracks.control import ControlTest
 from bench.tracks.diversity import Diversity
-from bench.tracks.edits import Judge
 from bench.tracks.image_comparisons import lpips_if_present
+from bench.tracks.judge import Judge
 from bench.tracks.label_requests import LabelRequests, Source
 from bench.tracks.sample_quality import Subsets
 from bench.tracks.sampling import Sampler
@@ -104,6 +104,10 @@ class Workbench:
         return self.context.predictor
 
     @property
+    def judge(self) -> Judge:
+        return Judge(self.predictor, self.dataset.dataset.attributes)
+
+    @property
     def bootstrap(self) -> Bootstrap:
         return Bootstrap(seed=self.seed("bootstrap"))
 
@@ -155,7 +159,7 @@ class Workbench:
         return ControlTest(
             self.sampler,
             self.requests,
-            self.predictor,
+            self.judge,
             self.options.control_samples,
             self.options.threshold,
             self.bootstrap,

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from baselines.base import Attributes
-from bench.tracks import AttributePredictor
-from bench.tracks.edits import Judge
+from bench.tracks.judge import Judge
 from bench.tracks.label_requests import LabelRequests
 from bench.tracks.sampling import Sampler
 from metrics.arrays import FloatArray
@@ -58,7 +57,7 @@ class ControlTest:
     Attributes:
         sampler: The method.
         requests: Gives labels.
-        predictor: The judge of the dataset; knows all attributes.
+        judge: The predictor as a judge of the dataset.
         samples: For each attribute, and each direction.
         threshold: Of the method's own classifier, for attributes.
         bootstrap: How intervals are made.
@@ -67,7 +66,7 @@ class ControlTest:
 
     sampler: Sampler
     requests: LabelRequests
-    predictor: AttributePredictor
+    judge: Judge
     samples: int
     threshold: float
     bootstrap: Bootstrap
@@ -122,8 +121,7 @@ class ControlTest:
             self.report(done, len(labels))
 
     def _predicted(self, images: Tensor) -> Tensor:
-        columns = [self.predictor.names.index(name) for name in self.attributes.names]
-        return self.predictor(images)[:, columns].double().cpu()
+        return self.judge.scores(images).double()
 
     def _rates(self, outputs: _Outputs, threshold: float) -> AttributeRates:
         probabilities = outputs.by_request(len(self.attributes.names))

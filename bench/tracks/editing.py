@@ -51,15 +51,9 @@ from bench.tracks import (
     TrackOptions,
 )
 from bench.tracks.editing_figures import Subject, draw_figures
-from bench.tracks.edits import (
-    Judge,
-    Judgements,
-    combined_edits,
-    edit,
-    require_editable,
-    single_edits,
-)
+from bench.tracks.edits import Judgements, combined_edits, edit, require_editable, single_edits
 from bench.tracks.image_comparisons import Comparisons, lpips_if_present
+from bench.tracks.judge import Judge
 from leaderboard.schema import ConfidenceInterval, Measurement
 from metrics.attribute_control import editing_accuracy, preservation_error
 from metrics.classification import multilabel_scores

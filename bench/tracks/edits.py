@@ -19,6 +19,7 @@ from baselines.base import Attributes, Editor
 from bench.data.subset import Subset
 from bench.errors import BenchError, Diverged, counted
 from bench.tracks import AttributePredictor
+from bench.tracks.judge import Judge
 
 COMBINED = -1  # in place of the attribute's number, where an edit changes several
 
@@ -42,37 +43,6 @@ class EditedBatch:
     source: Tensor
     target: Tensor
     edited: Tensor
-
-
-class Judge:
-    """An attribute predictor as the judge of a dataset's attributes.
-
-    Args:
-        predictor: Scores of attributes in [0, 1].
-        attributes: Those of the dataset; the predictor has to know all of them.
-
-    Raises:
-        BenchError: It does not.
-    """
-
-    def __init__(self, predictor: AttributePredictor, attributes: Attributes) -> None:
-        unknown = [name for name in attributes.names if name not in predictor.names]
-        if unknown:
-            raise BenchError(
-                f"The predictor knows {', '.join(predictor.names)}, but not "
-                f"{', '.join(unknown)}: select attributes by --set dataset.attributes=[...], or "
-                "make a predictor by bench train-predictor and name it with --predictor."
-            )
-        self._predictor = predictor
-        self._columns = [predictor.names.index(name) for name in attributes.names]
-        self._classes = attributes.classes
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Attributes, bool (N, A) on the CPU, of images: scores above 0.5, or the best class."""
-        scores = self._predictor(images)[:, self._columns].cpu()
-        if self._classes:
-            return torch.nn.functional.one_hot(scores.argmax(dim=1), scores.shape[1]).bool()
-        return scores > 0.5
 
 
 @dataclass

@@ -15,7 +15,7 @@ from torch import Tensor
 from baselines.base import Representer
 from bench.data.base import Dataset
 from bench.errors import BenchError, Diverged
-from bench.tracks.inversion import Pace
+from bench.tracks.pace import Pace
 from metrics.disentanglement.inputs import Codes
 
 

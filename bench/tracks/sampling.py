@@ -16,7 +16,7 @@ from torch import Tensor
 from baselines.base import ConditionalGenerator, LatentAxis
 from baselines.randomness import Draws, derive_seed
 from bench.errors import BenchError, Diverged
-from bench.tracks.inversion import Pace
+from bench.tracks.pace import Pace
 
 _REMEDY = "train it again with a lower learning rate."
 
