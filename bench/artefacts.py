@@ -2,8 +2,8 @@
 
 ``<runs>/artefacts/<method>/<stage>-<hash>/`` holds ``artefact.json``, which says what the weights
 were trained from, and ``weights.safetensors``. The hash covers all that decides the weights, those
-that the stage started from and the artefacts before it included: a run ends with the same bits
-whether it trained the stage or took it.
+that the stage started from, the artefacts before it and the code included: a run ends with the
+same bits whether it trained the stage or took it.
 
 Runs that need the same stage at the same time all train it, and the first that is done leaves it:
 nobody waits for a run that may take days or be killed, and a folder appears whole or not at all.
@@ -12,7 +12,6 @@ nobody waits for a run that may take days or be killed, and a folder appears who
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,7 +26,7 @@ from baselines.base import Stage
 from bench import resume
 from bench.downloads import artefacts_folder
 from bench.errors import BenchError
-from bench.files import sha256_of
+from bench.stage_code import code_hash
 from bench.stored_artefact import Record, RunOrigin, StageOrigin, StoredArtefact, write_artefact
 
 
@@ -54,7 +53,8 @@ class RunArtefacts:
         """Refuse given artefacts that no stage can use, before anything is trained.
 
         Raises:
-            BenchError: There is no such stage, or the artefact was trained for something else.
+            BenchError: There is no such stage, or the artefact was trained for something else or
+                on weights of an earlier stage that are not given.
         """
         if not self._given:
             return
@@ -67,13 +67,15 @@ class RunArtefacts:
                     f"{', '.join(reusable) or 'none'}; leave it out."
                 )
             stored.require_fit(self._origin, _as_json(reusable[name].settings))
+            stored.require_origins(self._given)
 
-    def find(self, stage: Stage, seconds: float) -> StoredArtefact | None:
+    def find(self, stage: Stage, seconds: float, device: torch.device) -> StoredArtefact | None:
         """The artefact that stands for a stage that has not begun, or None: it is to be trained.
 
         Args:
             stage: The stage.
             seconds: What the run's training has taken so far.
+            device: Where it would be trained.
 
         Raises:
             BenchError: The artefact is damaged.
@@ -88,7 +90,7 @@ class RunArtefacts:
             settings=_as_json(stage.artefact.settings),
             start=hashlib.sha256(_written(stage.artefact.module)).hexdigest(),
             after={name: used["sha256"] for name, used in self.used.items()},
-            code=_code(type(stage), type(stage.artefact.module)),
+            **_conditions(stage, stage.artefact.module, device),
         )
         self._begun = {"origin": origin.model_dump(mode="json"), "seconds": seconds}
         folder = self._folder / origin.folder
@@ -111,6 +113,9 @@ class RunArtefacts:
     ) -> dict[str, Any] | None:
         """Leave what a stage has trained to later runs; returns what is noted of it.
 
+        Nothing is left where an interrupted stage went on by other code or on another kind of
+        device: no other run would come to these weights.
+
         Args:
             stage: The stage.
             seconds: What the run's training has taken so far.
@@ -129,11 +134,10 @@ class RunArtefacts:
             sha256=hashlib.sha256(weights).hexdigest(),
             steps=stage.steps,
             seconds=round(seconds - self._begun["seconds"], 3),
-            torch=torch.__version__,
-            device=device.type,
         )
         folder = self._folder / origin.folder
-        if write:
+        conditions = _conditions(stage, stage.artefact.module, device)
+        if write and origin == origin.model_copy(update=conditions):
             write_artefact(folder, record, weights)
         self._begun = None
         return self._note("trained", folder, record)
@@ -164,10 +168,10 @@ def _written(module: nn.Module) -> bytes:
     return safetensors.torch.save(resume.tensors_of(module))
 
 
-def _code(*classes: type) -> str:
-    """sha256 of the files that define classes."""
-    files = sorted({str(inspect.getsourcefile(one)) for one in classes})
-    return hashlib.sha256("".join(sha256_of(Path(file)) for file in files).encode()).hexdigest()
+def _conditions(stage: Stage, module: nn.Module, device: torch.device) -> dict[str, str]:
+    """What a stage is trained by, as fields of its origin."""
+    code = code_hash(type(stage), *{type(part) for part in module.modules()})
+    return {"code": code, "torch": torch.__version__, "device": device.type}
 
 
 def _as_json(settings: Mapping[str, Any]) -> dict[str, JsonValue]:

@@ -70,6 +70,14 @@ def share_state(module: nn.Module, accelerator: Accelerator) -> None:
         tensor.copy_(broadcast(tensor.contiguous()))
 
 
+def agree(value: bool, accelerator: Accelerator) -> bool:
+    """Whether any process says so: all of them must stop or save at the same step."""
+    if accelerator.num_processes == 1:
+        return value
+    flag = torch.tensor(float(value), device=accelerator.device)
+    return bool(accelerator.reduce(flag, reduction="sum").item() > 0)
+
+
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
     """Turn the first Ctrl-C or SIGTERM into a flag, so that a step can be finished."""

@@ -91,7 +91,9 @@ class StageOrigin(BaseModel):
         settings: The settings that the stage says its weights depend on.
         start: sha256 of the weights before the first step.
         after: sha256 of the artefacts of earlier stages, by stage.
-        code: sha256 of the files that define the stage and its network.
+        code: sha256 of the code of the stage and its network (``bench.stage_code``).
+        torch: The version of torch that trained them.
+        device: The kind of device that trained them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -102,6 +104,8 @@ class StageOrigin(BaseModel):
     start: str
     after: dict[str, str]
     code: str
+    torch: str
+    device: str
 
     @property
     def folder(self) -> Path:
@@ -119,8 +123,6 @@ class Record(BaseModel):
         sha256: Of the file of the weights.
         steps: The training steps that the stage took.
         seconds: How long they took.
-        torch: The version of torch that trained them.
-        device: The kind of device that trained them; informs only, as ``torch`` does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -129,8 +131,6 @@ class Record(BaseModel):
     sha256: str
     steps: int
     seconds: float
-    torch: str
-    device: str
 
 
 class StoredArtefact:
@@ -194,18 +194,40 @@ class StoredArtefact:
     def require_fit(self, run: RunOrigin, settings: Mapping[str, JsonValue]) -> None:
         """Refuse an artefact that a stage of a run cannot use.
 
-        Another seed, or another number of images, is none of the reasons.
+        Another seed, device or number of images is none of the reasons.
 
         Raises:
-            BenchError: The dataset, its attributes, the images or the settings differ.
+            BenchError: The dataset, its attributes, the images, the pretrained networks or the
+                settings differ.
         """
         differences = list(self._differences(run, settings))
         if differences:
             raise BenchError(
                 f"The artefact {self.folder} does not fit the stage {self.record.origin.stage} of "
-                f"this run ({'; '.join(differences)}): choose the same by --dataset, --data and "
-                "--set, or leave --artefact out and the stage is trained."
+                f"this run ({'; '.join(differences)}): choose the same by --dataset, --data, "
+                "--generator, --checkpoint and --set, or leave --artefact out and the stage is "
+                "trained."
             )
+
+    def require_origins(self, given: Mapping[str, StoredArtefact]) -> None:
+        """Refuse an artefact that was trained on weights which the run would not have.
+
+        Args:
+            given: All artefacts that are given, by stage.
+
+        Raises:
+            BenchError: An artefact that it was trained after is not among them.
+        """
+        stage = self.record.origin.stage
+        for earlier, sha256 in self.record.origin.after.items():
+            other = given.get(earlier)
+            if other is None or other.record.sha256 != sha256:
+                found = f"{other.folder} is another" if other else "none of that stage is given"
+                raise BenchError(
+                    f"The artefact {self.folder} of the stage {stage} was trained after that of "
+                    f"the stage {earlier} whose sha256 is {sha256}, and {found}: give that one by "
+                    f"--artefact too, or leave {self.folder} out and the stage is trained."
+                )
 
     def _differences(self, run: RunOrigin, settings: Mapping[str, JsonValue]) -> Iterator[str]:
         mine, its = run, self.record.origin.run
@@ -223,6 +245,9 @@ class StoredArtefact:
                 f"{its.dataset} of fingerprint {its.fingerprint}",
                 f"{mine.dataset} of fingerprint {mine.fingerprint}",
             )
+        for name in sorted({*its.networks, *mine.networks}):
+            if its.networks.get(name) != mine.networks.get(name):
+                yield _both(name, its.networks.get(name, "none"), mine.networks.get(name, "none"))
         theirs = self.record.origin.settings
         for name in sorted({*theirs, *settings}):
             if theirs.get(name) != settings.get(name):

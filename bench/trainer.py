@@ -9,10 +9,9 @@ launch``) each take their share of the batch; gradients are averaged before an o
 from __future__ import annotations
 
 import math
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,10 @@ from bench.artefacts import RunArtefacts
 from bench.errors import BenchError, Diverged, UnknownName
 from bench.feed import Feed
 from bench.files import append_json, read_json_lines, write_json_lines
-from bench.processes import average_gradients, interruptible, on_cpu, share_state
+from bench.processes import agree, average_gradients, interruptible, on_cpu
 from bench.progress import Progress
 from bench.resume import Position
+from bench.reuse import StageReuse
 from bench.spec import Precision
 
 LOG_EVERY = 10  # steps between two looks at the losses: each look waits for the device
@@ -105,7 +105,8 @@ def train(
     accelerator = _accelerator(folder, options)
     method.to(accelerator.device)
     restored = resume.load(folder / "checkpoint", method)
-    loop = _Loop(method, data, seed, folder, options, accelerator, artefacts)
+    reuse = StageReuse(artefacts, accelerator, folder / "log.jsonl", options.quiet)
+    loop = _Loop(method, data, seed, folder, options, accelerator, reuse)
     with interruptible() as interrupted:
         loop.run(restored, interrupted)
     method.eval()
@@ -122,7 +123,7 @@ class _Loop:
     folder: Path
     options: TrainingOptions
     accelerator: Accelerator
-    artefacts: RunArtefacts | None
+    reuse: StageReuse
     position: Position = field(default_factory=Position)
     recent: list[dict[str, Tensor]] = field(default_factory=list)
     waited: float = 0.0  # seconds for images, in this stage since the call began
@@ -133,58 +134,25 @@ class _Loop:
         states: dict[str, Any] = {}
         if restored is not None:
             self.position, states = restored
-            if self.artefacts is not None:
-                self.artefacts.restore(self.position.artefacts)
+            self.reuse.restore(self.position)
         self._forget_log_after(self.position.total)
         for number, stage in enumerate(self.method.stages(self.data)):
             if number < self.position.stage:
                 continue
-            if self.position.step > 0 or not self._take(stage):
+            self.method.train()
+            if self.position.step > 0 or not self.reuse.take(stage, self.position):
                 for name, optimizer in stage.optimizers.items():
                     if name in states:
                         optimizer.load_state_dict(states[name])
                     average_gradients(optimizer, self.accelerator)
                 self._run_stage(stage, interrupted)
                 self._guard_state(stage)
-                self._leave(stage)
+                self.reuse.leave(stage, self.position)
             states = {}
             self.position = replace(self.position, stage=number + 1, step=0)
             self._checkpoint(None)
 
-    def _take(self, stage: Stage) -> bool:
-        """Take what an earlier run has left of the stage, if there is such, and say so."""
-        if self.artefacts is None or stage.artefact is None:
-            return False
-        found = self.artefacts.find(stage, self.position.seconds)
-        if self._agree(found is None) or found is None:
-            return False
-        self.method.train()  # as if the stage had run
-        self._log_artefact(stage, self.artefacts.take(stage, found))
-        if not self.options.quiet and self.accelerator.is_local_main_process:
-            sys.stderr.write(f"{stage.name}: not trained again, taken from {found.folder}\n")
-        return True
-
-    def _leave(self, stage: Stage) -> None:
-        """Leave what the stage has trained to later runs."""
-        if self.artefacts is None or stage.artefact is None:
-            return
-        share_state(stage.artefact.module, self.accelerator)
-        note = self.artefacts.leave(
-            stage,
-            self.position.seconds,
-            self.accelerator.device,
-            write=self.accelerator.is_main_process,
-        )
-        if note is not None:
-            self._log_artefact(stage, note)
-
-    def _log_artefact(self, stage: Stage, note: Mapping[str, Any]) -> None:
-        if self.accelerator.is_main_process:
-            record = {"stage": stage.name, "total": self.position.total, "artefact": note}
-            append_json(self.folder / "log.jsonl", record)
-
     def _run_stage(self, stage: Stage, interrupted: threading.Event) -> None:
-        self.method.train()
         saved = clock = time.monotonic()
         first = self.position.step
         quiet = self.options.quiet or not self.accelerator.is_local_main_process
@@ -204,10 +172,10 @@ class _Loop:
                     self.waited = feed.waited
                     numbers = self._look(stage)
                     progress.update(step + 1, numbers)
-                if self._agree(interrupted.is_set()):
+                if agree(interrupted.is_set(), self.accelerator):
                     self._checkpoint(stage)
                     raise KeyboardInterrupt
-                if self._agree(now - saved > self.options.checkpoint_seconds):
+                if agree(now - saved > self.options.checkpoint_seconds, self.accelerator):
                     self._checkpoint(stage)
                     saved = time.monotonic()
 
@@ -284,9 +252,7 @@ class _Loop:
             self._guard_state(stage)
         if self.accelerator.is_main_process:
             optimizers = stage.optimizers if stage is not None else {}
-            position = self.position
-            if self.artefacts is not None:
-                position = replace(position, artefacts=self.artefacts.state())
+            position = self.reuse.noted(self.position)
             resume.save(self.folder / "checkpoint", self.method, optimizers, position)
             if self.options.on_checkpoint is not None:
                 self.options.on_checkpoint(self.method)
@@ -304,13 +270,6 @@ class _Loop:
             raise Diverged(
                 f"Training collapsed in stage {stage.name} by step {self.position.step}: {reason}."
             )
-
-    def _agree(self, value: bool) -> bool:
-        """Whether any process says so: all of them must stop or save at the same step."""
-        if self.accelerator.num_processes == 1:
-            return value
-        flag = torch.tensor(float(value), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(flag, reduction="sum").item() > 0)
 
     def _forget_log_after(self, total: int) -> None:
         """Drop what a killed run logged after its last checkpoint: it will be done again."""

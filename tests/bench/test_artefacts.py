@@ -28,7 +28,7 @@ from bench.plan import plan
 from bench.resolve import ABSENT, RunRequest, resolve
 from bench.run import RunFailed, RunOptions, execute
 from bench.spec import RunSpec
-from bench.stored_artefact import StoredArtefact, write_artefact
+from bench.stored_artefact import StageOrigin, StoredArtefact, write_artefact
 from bench.sweep import execute_all
 from bench.trainer import TrainingOptions
 from leaderboard.schema import Result
@@ -234,6 +234,13 @@ def test_a_given_artefact_is_taken_and_counts_in_the_hash(tmp_path: Path, folder
             {"rate": 0.2, "shape": [4, 3], "depth": 2},
             "depth: 2 .* null here; rate: 0.2",
         ),
+        ("networks", {"checkpoint": "feed"}, "checkpoint: feed there, none here"),
+        ("networks", {"generator": "feed"}, "generator: feed there, none here"),
+        (
+            "after",
+            {"paint": "feed"},
+            "encode-.* of the stage encode was .* paint whose sha256 is feed, and none .* is given",
+        ),
         ("stage", "paint", "is of the stage paint, and the .* are: encode, classify; leave"),
     ],
 )
@@ -252,6 +259,71 @@ def test_a_given_artefact_that_does_not_fit_is_refused_before_anything_is_traine
     assert not list((tmp_path / "runs").rglob("checkpoint"))
     (obstacle,) = plan(asked, tmp_path / "runs").obstacles
     assert obstacle == str(error.value)
+
+
+def test_a_given_artefact_needs_those_that_it_was_trained_after(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        run(tmp_path / str(seed), spec(seed))
+    classify, encode = kept(tmp_path / "0")
+    _, another = kept(tmp_path / "1")
+    runs = tmp_path / "runs"
+    with pytest.raises(
+        BenchError, match=r"stage encode whose .* none of that .* by --artefact too"
+    ):
+        run(runs, spec(2, (classify,)))
+    with pytest.raises(BenchError, match=rf"{classify} .* and {another} is another: give"):
+        run(runs, spec(2, (another, classify)))
+    assert not list(runs.rglob("checkpoint"))
+    result = run(runs, spec(2, (classify, encode)))
+    assert how(result) == {"encode": "given", "classify": "given"}
+    assert result.steps == 4
+
+
+PLUG_IN = """
+from plug_losses import WEIGHT
+from toy_stages import StagesMethod, ToyStage
+
+class PlugStage(ToyStage):
+    def step(self, batch):
+        return super().step(batch) if WEIGHT else {}
+
+class PlugMethod(StagesMethod):
+    def stages(self, data):
+        for stage in super().stages(data):
+            stage.__class__ = PlugStage
+            yield stage
+"""
+
+
+def test_what_a_stage_imports_counts_and_an_interrupted_stage_of_two_codes_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plug.py").write_text(PLUG_IN)
+    losses = tmp_path / "plug_losses.py"
+    losses.write_text("WEIGHT = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    request = replace(TOY, method="plug:PlugMethod")
+    trained = {"encode": "trained", "classify": "trained"}
+    root = tmp_path / "runs"
+    assert how(run(root, resolve(request, 0))) == trained
+    again = resolve(replace(request, settings={"power": 2.0}), 0)
+    assert set(how(run(root, again)).values()) == {"taken"}
+    losses.write_text("WEIGHT = 2")
+    monkeypatch.setattr("bench.run.TrainingOptions", partial(TrainingOptions, checkpoint_seconds=0))
+    monkeypatch.setenv("TOY_STOPS_AT", "encode 2")
+    with pytest.raises(RunFailed):
+        run(root, again, force=True)
+    monkeypatch.delenv("TOY_STOPS_AT")
+    losses.write_text("WEIGHT = 3")
+    assert how(run(root, again)) == trained
+    assert [len(kept(root, stage)) for stage in KEPT] == [2, 1]
+
+
+@pytest.mark.parametrize("field", ["code", "torch", "device", "start"])
+def test_another_origin_is_another_folder(folder: Path, field: str) -> None:
+    origin: StageOrigin = StoredArtefact(folder).record.origin
+    assert origin.folder.name == folder.name
+    assert origin.model_copy(update={field: "another"}).folder.name != folder.name
 
 
 def test_wrong_folders_are_one_sentence_and_a_plan_can_do_without(
