@@ -349,7 +349,11 @@ class ConditionalGenerator(Method):
 
 
 class Representer(Method):
-    """Maps images to codes that should separate the factors (track ``disentanglement``)."""
+    """Maps images to codes that should separate the factors (track ``disentanglement``).
+
+    One method is used where a class has it: ``decode(codes)``, the images (N, C, H, W) of codes
+    (N, K), for traversals.
+    """
 
     track: ClassVar[str] = "disentanglement"
 
