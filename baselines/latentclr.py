@@ -68,7 +68,7 @@ class LatentCLRConfig(MethodConfig):
         scaling: ``multiply`` by it as released, or ``divide`` as in the paper.
         absolute: Take changes and their opposites for the same, as released; the paper does not.
         reduction: ``mean`` over positives and over negatives, as released, or ``sum``.
-        iterations: Steps; 100,000 where the release's own choice of 10,000 is not taken over.
+        iterations: Steps; the release has a default of 100,000 that its settings replace.
         batch_size: Codes in a step, each edited along all directions.
         learning_rate: Of Adam.
         weight_decay: Of Adam, added to gradients.
@@ -133,7 +133,15 @@ class LatentCLR(Discoverer):
     Config = LatentCLRConfig
     presets: ClassVar = {
         "smoke": {"num_directions": 4, "iterations": 5, "batch_size": 4},
-        "small": {"num_directions": 12},
+        # The first three blocks, as in ContraFeat: conv1 alone sees a single layer of the code.
+        "small": {
+            "num_directions": 12,
+            "feature_layers": ("b4", "b8", "b16"),
+            "iterations": 400,
+            "batch_size": 4,
+            "learning_rate": 0.01,
+            "milestones": (300,),
+        },
     }
 
     def __init__(self, config: LatentCLRConfig, data: TrainingData) -> None:

@@ -10,12 +10,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from baselines.base import Batch, TrainingData
 from baselines.generator_features import GeneratorFeatures
 from baselines.latentclr import DirectionStage, LatentCLR, LatentCLRConfig
 from baselines.latentclr_losses import Comparison, contrastive_loss
+from baselines.nets import dcgan, pggan
 from baselines.randomness import Draws
 from bench import verify
 from bench.checkpoints.latentclr import read_states
@@ -269,6 +270,44 @@ def test_features_are_those_of_the_named_layers(tiny_data: TrainingData) -> None
     first_of_block(ws)
     handle.remove()
     assert not seen
+
+
+class OneLayer(nn.Module):
+    """A generator without styles, whose latents are codes of a single layer."""
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+        self.z_dim = self.w_dim = 6
+        self.num_ws = 1
+
+    def mapping(self, z: Tensor) -> Tensor:
+        return z[:, None]
+
+    def synthesis(self, ws: Tensor, noise_mode: str) -> Tensor:
+        images: Tensor = self.generator(ws[:, 0])
+        return images
+
+
+@pytest.mark.parametrize(
+    ("generator", "first"),
+    [
+        (dcgan.Generator(32, 3, 6, width=2), "main.2"),
+        (pggan.Generator(16, 6, weights=pggan.Weights(64, 8)), "layer0"),
+    ],
+)
+def test_generators_of_other_kinds_have_features_too(
+    generator: nn.Module, first: str, tiny_data: TrainingData
+) -> None:
+    tiny_data.generator = OneLayer(generator).eval().requires_grad_(False)
+    z = torch.randn(2, 1, 6)
+    layers = [GeneratorFeatures(tiny_data.generator, (name,)) for name in ("conv1", first)]
+    assert torch.equal(layers[0](z), layers[1](z))
+    method = make(tiny_data)
+    before = [one.detach().clone() for one in method.parameters()]
+    take(stage_of(method, tiny_data), range(2))
+    assert all(not torch.equal(*pair) for pair in zip(before, method.parameters(), strict=True))
+    assert method.eval().shift(z, 1, 1.0).shape == z.shape
 
 
 @pytest.mark.parametrize(
