@@ -181,18 +181,18 @@ def _latents(config: GroupVAEConfig, data: TrainingData) -> int:
     pairs = data.direction_pairs if directions else data.factor_pairs
     if pairs is None:
         raise ValueError(
-            "it trains on pairs of images that differ in one direction, and the run has none: name "
-            "the discovery run whose directions make them by --directions RUN"
+            "Pairs of images that differ in one direction are made by a discovery run: name it by "
+            "--directions RUN."
             if directions
-            else "it trains on pairs of images that differ in known factors, which the dataset "
-            "does not know: take one with factors, such as shapes3d, or pairs of a discovery run "
-            "by --set pairs=directions --directions RUN"
+            else "The dataset does not know its factors, in which the images of a pair are to "
+            "differ: take one such as shapes3d, or pairs of a discovery run by "
+            "--set pairs=directions --directions RUN."
         )
     named = config.changed == "labels" or config.objective == "classified"
     latents = config.latents or (pairs.num_directions if named else _LATENTS)
     if named and latents < pairs.num_directions:
         raise ValueError(
-            f"the pairs differ in {pairs.num_directions} directions, each of which names a latent, "
-            f"but latents is {latents}: raise it by --set latents={pairs.num_directions}"
+            f"The pairs differ in {pairs.num_directions} directions, each of which names a latent, "
+            f"but latents is {latents}: raise it by --set latents={pairs.num_directions}."
         )
     return latents

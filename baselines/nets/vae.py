@@ -236,8 +236,8 @@ def glorot(network: nn.Module, biases: bool = True) -> None:
 def _side(size: int) -> int:
     if size < _REDUCTION or size % _REDUCTION:
         raise ValueError(
-            f"the convolutional networks take images whose size is a multiple of {_REDUCTION} px, "
-            f"not {size}: choose one by --set dataset.size=64, or --set networks=fc"
+            f"The convolutional networks take images whose size is a multiple of {_REDUCTION} px, "
+            f"not {size}: choose one by --set dataset.size=64, or --set networks=fc."
         )
     return size // _REDUCTION
 
@@ -247,7 +247,7 @@ def _doubling_widths(size: int, width: float) -> list[int]:
     if size < 2 or size & (size - 1):
         raise ValueError(
             f"ContraFeat's VAE takes images whose size is a power of two, not {size} px: choose "
-            "one by --set dataset.size=64, or --set networks=conv"
+            "one by --set dataset.size=64, or --set networks=conv."
         )
     widths = [2 ** (layer // 2 + 5) for layer in range(int(math.log2(size)))]
     return list(_scaled(width, *widths))
