@@ -10,7 +10,8 @@ conventions of its released program named and the honest figures beside them:
   dimensions by scikit-learn's settings of version 0.24; squared distances from real points to the
   nearest generated one, summed. ``.real_to_fake`` and ``.fake_to_real`` are the means of either
   direction, ``.pytorch3d`` their sum. ``tsne_chamfer:opentsne:FEATURES`` is faster and another
-  metric. FEATURES is ``own`` where they are of the method's own encoder, else the extractor.
+  metric. FEATURES are the extractor's for all methods, and ``own``, of the method's own encoder, in
+  addition where it has one.
 - ``control_accuracy``: how often a predictor that no method has seen finds the class, or the
   attribute, that was asked for; each equally often. ``control_accuracy_absent``: the same for
   attributes that were to be absent. ``own_control_accuracy`` is by the method's own classifier and
@@ -104,7 +105,7 @@ class ConditionalTrack(Track):
         apart = diversity.of_samples() if conditioned else {}
         metrics = [
             *sample_quality(fake, real, bench.identity, bench.subsets),
-            *_chamfer_scores(bench, points),
+            *(score for one in points for score in _chamfer_scores(bench, one)),
             *_control_scores(bench, bench.control().scores()),
             *_diversity_scores(bench, diversity.names, apart),
         ]
@@ -116,14 +117,14 @@ class ConditionalTrack(Track):
             bench.options.pictures,
             bench.options.traversal_reach,
             bench.options.traversal_steps,
-            _embedded(bench, points, labels),
+            _embedded(bench, points[-1], labels),
         )
         return Evaluation(metrics, protocol, draw_figures(subject, context.folder))
 
 
 @dataclass(frozen=True)
 class _Points:
-    """Features (P, D) of test images, and of samples with the same labels, for t-SNE.
+    """Features (P, D) of test images and of samples, for t-SNE.
 
     Attributes:
         whose: ``own``, or the extractor's name.
@@ -139,7 +140,7 @@ class _Points:
 def _look_at_samples(bench: Workbench, labels: Tensor) -> tuple[FeatureStatistics, Tensor | None]:
     """What the extractor sees of samples, and what the method's own encoder sees of some."""
     chosen = torch.zeros(len(labels), dtype=torch.bool)
-    chosen[bench.embedded] = bench.own_features and bench.options.tsne != "none"
+    chosen[bench.embedded] = bench.sampler.encodes and bench.options.tsne != "none"
     own: list[Tensor] = []
 
     def watched() -> Iterator[Tensor]:
@@ -158,18 +159,20 @@ def _look_at_samples(bench: Workbench, labels: Tensor) -> tuple[FeatureStatistic
 
 def _points(
     bench: Workbench, real: FeatureStatistics, fake: FeatureStatistics, own: Tensor | None
-) -> _Points:
-    if own is not None:
-        return _Points(_OWN, _own_features_of_real_images(bench), own)
+) -> list[_Points]:
+    """Those of the extractor, and last those of the method's own encoder where it has one."""
     assert real.pooled is not None
     assert fake.pooled is not None
     rows = bench.embedded
-    return _Points(bench.extractor.name, real.pooled[rows], fake.pooled[rows])
+    points = [_Points(bench.extractor.name, real.pooled[rows], fake.pooled[rows])]
+    if own is not None:
+        points.append(_Points(_OWN, _own_features_of_real_images(bench), own))
+    return points
 
 
 def _own_features_of_real_images(bench: Workbench) -> Tensor:
     """Of the test images that stand beside the samples chosen."""
-    places = evenly_spread(bench.count, len(bench.dataset))[bench.embedded]
+    places = bench.embedded_images
     found: list[Tensor] = []
     done = 0
     for part in places.split(bench.options.batch_size):
@@ -213,7 +216,8 @@ def _embedded(bench: Workbench, points: _Points, labels: Tensor) -> Embedded | N
     some = evenly_spread(_SHOWN_POINTS, len(points.fake))
     real, fake = tsne.planar(points.real[some], points.fake[some])
     whose = "its own features" if points.whose == _OWN else f"features of {points.whose}"
-    return Embedded(real, fake, labels[bench.embedded][some], whose)
+    of_real = bench.requests.of_images[bench.embedded_images][some]
+    return Embedded(real, fake, of_real, labels[bench.embedded][some], whose)
 
 
 def _control_scores(
@@ -259,7 +263,7 @@ def _measurement(
     )
 
 
-def _protocol(bench: Workbench, labels: Tensor, points: _Points) -> dict[str, Any]:
+def _protocol(bench: Workbench, labels: Tensor, points: Sequence[_Points]) -> dict[str, Any]:
     """The settings, and what was seen on the way."""
     dataset, options = bench.dataset.dataset, bench.options
     names = dataset.attributes.names
@@ -277,8 +281,8 @@ def _protocol(bench: Workbench, labels: Tensor, points: _Points) -> dict[str, An
         "tsne": tsne
         and {
             "package": tsne.package,
-            "features": _features_identity(bench, points),
-            "points": len(points.fake),
+            "features": [_features_identity(bench, one) for one in points],
+            "points": len(bench.embedded),
             "perplexity": tsne.perplexity,
             "seed": tsne.seed,
             "threads": tsne.threads,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from baselines.base import LatentAxis
@@ -27,14 +28,16 @@ class Embedded:
 
     Attributes:
         real: (P, 2), of test images.
-        fake: (P, 2), of samples with the same labels.
-        labels: (P, A), of either.
+        fake: (P, 2), of samples.
+        real_labels: (P, A), those of the test images.
+        fake_labels: (P, A), those that the samples were asked for by.
         whose: What was embedded, in words.
     """
 
     real: FloatArray
     fake: FloatArray
-    labels: Tensor
+    real_labels: Tensor
+    fake_labels: Tensor
     whose: str
 
 
@@ -150,13 +153,12 @@ def _draw_embedded(subject: Subject, embedded: Embedded, folder: Path) -> Path:
     """Test images and samples side by side; coloured by class where there are classes."""
     path = Path("figures") / "tsne.png"
     attributes = subject.requests.attributes
-    groups = np.full(len(embedded.labels), _NO_GROUP)
-    if attributes.classes:
-        groups = embedded.labels.argmax(dim=1).numpy()
-    asked = groups if subject.sampler.method.conditioned else np.full_like(groups, _NO_GROUP)
+    conditioned = subject.sampler.method.conditioned
+    shown = _groups(embedded.real_labels, attributes.classes)
+    asked = _groups(embedded.fake_labels, attributes.classes and conditioned)
     save_scatter(
         [
-            PointCloud("test images", embedded.real, groups),
+            PointCloud("test images", embedded.real, shown),
             PointCloud("samples", embedded.fake, asked),
         ],
         folder / path,
@@ -164,6 +166,13 @@ def _draw_embedded(subject: Subject, embedded: Embedded, folder: Path) -> Path:
         f"{subject.name}: joint t-SNE of {embedded.whose}",
     )
     return path
+
+
+def _groups(labels: Tensor, classes: bool) -> NDArray[np.int64]:
+    """The class of each point, int64 (P,); no group where there are no classes."""
+    if classes:
+        return labels.argmax(dim=1).numpy()
+    return np.full(len(labels), _NO_GROUP, np.int64)
 
 
 def _pages(rows: int) -> list[range]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -41,10 +41,8 @@ class ConditionalOptions(TrackOptions):
         inception_splits: Parts whose inception scores are averaged.
         kernel_subsets: Subsets whose kernel distances are averaged.
         kernel_subset_size: Images in each of them; all if there are fewer.
-        tsne: Whose t-SNE the Chamfer distance is taken in; the released numbers are by
-            scikit-learn's. ``none`` leaves it out.
-        tsne_features: Of what: the method's own encoder where it has one, or the track's extractor
-            for all methods.
+        tsne: Whose t-SNE the Chamfer distances are taken in; the released numbers are by
+            scikit-learn's. ``none`` leaves them out.
         tsne_points: Of each side, at most as many as there are samples; 200 batches of 32 in the
             released program.
         perplexity: Of t-SNE.
@@ -64,7 +62,6 @@ class ConditionalOptions(TrackOptions):
     kernel_subsets: PositiveInt = 100
     kernel_subset_size: int = Field(1000, ge=2)
     tsne: Package = "scikit-learn"
-    tsne_features: Literal["own", "extractor"] = "own"
     tsne_points: PositiveInt = 6400
     perplexity: PositiveFloat = 30.0
     control_samples: int = Field(6400, ge=2)
@@ -133,13 +130,13 @@ class Workbench:
 
     @property
     def embedded(self) -> Tensor:
-        """Which of them t-SNE gets, int64 (P,)."""
+        """Which of the samples t-SNE gets, int64 (P,)."""
         return evenly_spread(self.options.tsne_points, self.count)
 
     @property
-    def own_features(self) -> bool:
-        """Whether t-SNE gets the features of the method's own encoder."""
-        return self.options.tsne_features == "own" and self.sampler.encodes
+    def embedded_images(self) -> Tensor:
+        """Places of the test images that stand beside these samples, int64 (P,)."""
+        return evenly_spread(self.count, len(self.dataset))[self.embedded]
 
     def seed(self, purpose: str) -> int:
         return derive_seed(self.context.seed, "conditional", purpose)

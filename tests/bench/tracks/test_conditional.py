@@ -16,8 +16,9 @@ from torch.nn import functional
 from baselines.base import Attributes, LatentAxis
 from baselines.randomness import Draws
 from bench.data.base import Dataset
-from bench.data.subset import Subset
+from bench.data.subset import Subset, evenly_spread
 from bench.errors import BenchError, Diverged
+from bench.figures import PointCloud
 from bench.tracks import Evaluation, EvaluationContext
 from bench.tracks.conditional import ConditionalTrack
 from bench.tracks.label_requests import LabelRequests, same_label_pairs
@@ -181,9 +182,32 @@ def test_chamfer_names_its_features(context: EvaluationContext, package: str) ->
     assert (identity["real_points"], identity["fake_points"]) == (12, 12)
     assert found.figures[-1] == "figures/tsne.png"
     assert max(done for task, done, _ in told if "three dimensions" in task) in (750, 1000)
-    by_extractor = replace(asked, options={**options, "tsne_features": "extractor"})
-    again = scores(ConditionalTrack().evaluate(Encoding(), by_extractor))
-    assert f"{name.removesuffix('own')}quarters.infoscc" in again
+    shared = f"{name.removesuffix('own')}quarters"
+    assert scores(found)[f"{shared}.infoscc"].identity["features"] == f"quarters:{'d' * 12}"
+    assert len(found.protocol["tsne"]["features"]) == 2
+    # What all methods share does not depend on whether one has an encoder.
+    without = scores(ConditionalTrack().evaluate(Obedient(), asked))
+    assert f"{name}.infoscc" not in without
+    assert without[f"{shared}.infoscc"] == scores(found)[f"{shared}.infoscc"]
+
+
+@pytest.mark.parametrize("source", ["dataset", "released"])
+def test_points_of_the_tsne_have_their_own_classes(
+    context: EvaluationContext, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    clouds: list[PointCloud] = []
+    monkeypatch.setattr(
+        "bench.tracks.conditional_figures.save_scatter", lambda found, *_: clouds.extend(found)
+    )
+    options = {**context.options, "tsne": "scikit-learn", "perplexity": 5.0, "labels": source}
+    asked = replace(context, options={**options, "tsne_points": 13})
+    ConditionalTrack().evaluate(Encoding(), asked)
+    real, fake = clouds
+    places = evenly_spread(13, COUNT)
+    assert real.groups.tolist() == (places % BANDS).tolist()
+    drawn = LabelRequests(source, context.dataset, 0).rows(COUNT, "samples")  # type: ignore[arg-type]
+    assert fake.groups.tolist() == drawn[places].argmax(dim=1).tolist()
+    assert (real.groups.tolist() == fake.groups.tolist()) == (source == "dataset")
 
 
 def test_figures(obedient: Evaluation, context: EvaluationContext) -> None:
