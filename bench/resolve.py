@@ -126,6 +126,7 @@ def resolve(request: RunRequest, seed: int, *, allow_absent: bool = False) -> Ru
     overrides = _changes(request)
     dataset_class: type[Dataset] = dataset_entry.load()
     dataset_options = {**dataset_class.presets.get(request.preset, {}), **dataset_options}
+    dataset_options |= _absolute({name: dataset_options.get(name) for name in dataset_class.paths})
     contents = {}
     if method_entry.name == method_entry.target and (file := inspect.getsourcefile(method)):
         contents["method file"] = sha256_of(Path(file))
@@ -232,6 +233,15 @@ def pop_table(settings: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(table, Mapping):
         raise BenchError(f"--set {name}={table} needs a key, as in {name}.KEY=VALUE.")
     return dict(table)
+
+
+def _absolute(paths: Mapping[str, Any]) -> dict[str, str]:
+    """Those that are given, as they are from any folder."""
+    return {
+        name: str(Path(path).expanduser().resolve())
+        for name, path in paths.items()
+        if isinstance(path, str) and path
+    }
 
 
 def _limited(track: type[Track], options: dict[str, Any], limit: int | None) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class AFHQ(AnnotatedImages):
     name = "afhq"
     resizing = "bilinear filter with antialiasing"
     everything: ClassVar[Mapping[str, Any]] = {}
+    paths: ClassVar[tuple[str, ...]] = ("labels",)
     version: ClassVar[int] = 1
 
     def __init__(

@@ -31,6 +31,7 @@ class Dataset(ABC):
             smaller size.
         everything: Options that give it all its attributes, for a predictor that serves whatever
             selection of them methods are given.
+        paths: Options that say where files lie, and mean the same from whatever folder.
         name: The name in the catalog.
         size: Height and width of the images in pixels.
         channels: Colour channels of the images.
@@ -45,6 +46,7 @@ class Dataset(ABC):
     installed: ClassVar[Path | None] = None
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     everything: ClassVar[Mapping[str, Any]] = {}
+    paths: ClassVar[tuple[str, ...]] = ()
     name: str
     size: int
     channels: int = 3

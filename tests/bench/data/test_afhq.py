@@ -12,6 +12,7 @@ from bench.data.afhq import AFHQ, DOMAINS, AFHQv2
 from bench.data.image_folder import BadImageWarning
 from bench.errors import BenchError, MissingFile
 from bench.parts import open_dataset
+from bench.resolve import RunRequest, resolve
 
 TRAIN, TEST = {"cat": 4, "dog": 3, "wild": 2}, {"cat": 1, "dog": 2, "wild": 1}
 CATS = [f"cat/flickr_cat_{number:06d}.jpg" for number in range(4)]
@@ -156,6 +157,15 @@ def test_broken_files_of_labels_are_refused(animals: Path, tmp_path: Path) -> No
     twice.write_text(f"img,cluster\n{CATS[0]},0\n{CATS[0]},1\n")
     with pytest.raises(BenchError, match=r"line 3: .* stands a second time"):
         AFHQ(animals, size=8, labels=str(twice))
+
+
+def test_a_run_finds_its_labels_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for labels, place in (("clusters", str(tmp_path / "clusters")), ("", "")):
+        request = RunRequest("infoscc", "afhq", settings={"dataset": {"labels": labels}})
+        assert resolve(request, 0, allow_absent=True).dataset_options["labels"] == place
 
 
 def test_clusters_of_test_images_alone_cannot_be_learnt(animals: Path, tmp_path: Path) -> None:
