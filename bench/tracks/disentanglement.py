@@ -105,7 +105,7 @@ class DisentanglementTrack(Track):
     presets: ClassVar = {
         "smoke": {
             "images": "test",
-            "samples": 60,
+            "samples": 40,
             "draws": 2,
             "boosters": ["lightgbm"],
             "votes": 50,
