@@ -158,31 +158,33 @@ class Feed:
         return Pairs(images[:count], images[count:], attributes[:count])
 
     def _direction_pairs(self, step: int) -> DirectionPairs | None:
-        if not self._stage.direction_pair_count:
-            return None
-        if self._data.direction_pairs is None:
-            raise BenchError(
-                "The stage needs pairs of images that differ in one direction, and the run has "
-                "none: name the discovery run whose directions make them by --directions RUN."
-            )
-        count = self._stage.direction_pair_count
-        return self._labelled(self._data.direction_pairs, "direction pairs", step, count)
+        return self._labelled(
+            self._data.direction_pairs,
+            "direction pairs",
+            step,
+            self._stage.direction_pair_count,
+            "The stage needs pairs of images that differ in one direction, and the run has none: "
+            "name the discovery run whose directions make them by --directions RUN.",
+        )
 
     def _factor_pairs(self, step: int) -> DirectionPairs | None:
-        if not self._stage.factor_pair_count:
-            return None
-        if self._data.factor_pairs is None:
-            raise BenchError(
-                "The stage needs pairs of images that differ in known factors, which the dataset "
-                "does not know: take one with factors, such as shapes3d."
-            )
-        count = self._stage.factor_pair_count
-        return self._labelled(self._data.factor_pairs, "factor pairs", step, count)
+        return self._labelled(
+            self._data.factor_pairs,
+            "factor pairs",
+            step,
+            self._stage.factor_pair_count,
+            "The stage needs pairs of images that differ in known factors, which the dataset does "
+            "not know: take one with factors, such as shapes3d.",
+        )
 
     def _labelled(
-        self, source: DirectionPairSet, purpose: str, step: int, total: int
-    ) -> DirectionPairs:
-        """This process's part of labelled pairs."""
+        self, source: DirectionPairSet | None, purpose: str, step: int, total: int, missing: str
+    ) -> DirectionPairs | None:
+        """This process's part of ``total`` labelled pairs; None if the stage asks for none."""
+        if not total:
+            return None
+        if source is None:
+            raise BenchError(missing)
         drawn = source.draw(derive_seed(self._seed, purpose, step), total)
         count = self._share(total)
         part = slice(self._rank * count, (self._rank + 1) * count)

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from baselines.base import Attributes
-from bench.data.annotated import AnnotatedImages, OnBadImage, Rows
+from bench.data.annotated import OnBadImage, Rows, SquareImages
 from bench.data.check import IMAGE_SUFFIXES
 from bench.data.classes import require_every_class
 from bench.data.cluster_labels import cluster_names, read_clusters
@@ -30,7 +29,7 @@ _ROOTS = ("", "afhq", "afhq_v2")
 _TEST_NAMES = ("val", "test")  # the test part's folder, by the version; files of labels take both
 
 
-class AFHQ(AnnotatedImages):
+class AFHQ(SquareImages):
     """AFHQ, version 1: the training images by their paths, then the validation images to test on.
 
     The domain is the class; or the cluster, where ``labels`` are given.
@@ -87,17 +86,6 @@ class AFHQ(AnnotatedImages):
         """The paths of images in the folder of their part, ``cat/flickr_cat_000002.jpg``."""
         files = self._rows.files[self._checked(indices).numpy()].tolist()
         return [file.partition("/")[2] for file in files]
-
-    def fault(self, width: int, height: int) -> str | None:
-        if width == height:
-            return None
-        return f"has {width} x {height} pixels, which is no square"
-
-    def prepared(self, image: Image.Image) -> Image.Image:
-        return image.resize((self.size, self.size), Image.Resampling.BILINEAR)
-
-    def settings(self) -> dict[str, Any]:
-        return {}
 
     def _check_labels(self) -> None:
         """Refuse a class of which no training image is used."""

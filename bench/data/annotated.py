@@ -242,3 +242,18 @@ def normalised(pixels: Pixels) -> Tensor:
     """uint8 (N, H, W, C) as float32 (N, C, H, W) in [-1, 1]."""
     scaled = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
     return scaled.contiguous()
+
+
+class SquareImages(AnnotatedImages):
+    """Square images, used whole."""
+
+    def fault(self, width: int, height: int) -> str | None:
+        if width == height:
+            return None
+        return f"has {width} x {height} pixels, which is no square"
+
+    def prepared(self, image: Image.Image) -> Image.Image:
+        return image.resize((self.size, self.size), Image.Resampling.BILINEAR)
+
+    def settings(self) -> dict[str, Any]:
+        return {}

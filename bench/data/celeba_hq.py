@@ -12,12 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from bench.data.annotated import AnnotatedImages, OnBadImage, Rows
+from bench.data.annotated import OnBadImage, Rows, SquareImages
 from bench.data.celeba_annotations import (
     ATTRIBUTE_FILE,
     HQ_MAPPING_FILES,
@@ -39,7 +37,7 @@ _ROOTS = ("", "CelebAMask-HQ", "celeba-hq", "CelebA-HQ", "celeba_hq")
 _IMAGES = ("CelebA-HQ-img", "celeba-hq", "images", "celeba-1024", "celeba-512", "celeba-256")
 
 
-class CelebAHQ(AnnotatedImages):
+class CelebAHQ(SquareImages):
     """CelebA-HQ's images in the order of their numbers, resized as a whole.
 
     Args:
@@ -75,17 +73,6 @@ class CelebAHQ(AnnotatedImages):
             )
         folder = _images_folder(path)
         super().__init__(folder, _rows(path, folder, names), names, size, on_bad_image)
-
-    def fault(self, width: int, height: int) -> str | None:
-        if width == height:
-            return None
-        return f"has {width} x {height} pixels, which is no square"
-
-    def prepared(self, image: Image.Image) -> Image.Image:
-        return image.resize((self.size, self.size), Image.Resampling.BILINEAR)
-
-    def settings(self) -> dict[str, Any]:
-        return {}
 
 
 def original_rows(path: Path) -> list[int]:

@@ -46,8 +46,9 @@ from bench.tracks.conditional_workbench import (
 )
 from bench.tracks.control import recognised
 from bench.tracks.image_comparisons import lpips_if_present
+from bench.tracks.measured import measured
 from bench.tracks.sample_quality import features_of_real_images, sample_quality
-from leaderboard.schema import ConfidenceInterval, Measurement
+from leaderboard.schema import Measurement
 from metrics.editing import EditScore
 
 _KEPT: tuple[Kept, ...] = ("pooled", "logits")
@@ -231,7 +232,7 @@ def _control_scores(
             identity["predictor"] = bench.predictor.sha256[:12]
         elif not attributes.classes:
             identity["threshold"] = bench.options.threshold
-        yield _measurement(name, score, True, identity)
+        yield measured(name, score, True, identity)
 
 
 def _diversity_scores(
@@ -241,26 +242,7 @@ def _diversity_scores(
         extractor = f"{bench.extractor.name}:{bench.extractor.sha256[:12]}"
         identity: Identity = {} if name == "lpips" else {"extractor": extractor}
         identity["size"] = bench.dataset.dataset.size
-        yield _measurement(f"diversity:{name}", scores.get(name), None, identity)
-
-
-def _measurement(
-    name: str, score: EditScore | None, higher_is_better: bool | None, identity: Identity
-) -> Measurement:
-    several: dict[str, Any] = {}
-    if score is not None:
-        ends = score.interval
-        several = {
-            "interval": ConfidenceInterval(low=ends.low, high=ends.high, level=ends.level),
-            "standard_error": ends.standard_error,
-        }
-    return Measurement(
-        name=name,
-        value=None if score is None else score.value,
-        higher_is_better=higher_is_better,
-        identity=identity,
-        **several,
-    )
+        yield measured(f"diversity:{name}", scores.get(name), None, identity)
 
 
 def _protocol(bench: Workbench, labels: Tensor, points: Sequence[_Points]) -> dict[str, Any]:

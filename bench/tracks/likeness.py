@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,8 @@ from baselines.base import FeatureExtractor
 from bench.errors import BenchError
 from bench.extractors.lpips import Lpips
 from bench.tracks.image_comparisons import Comparisons, feature_distance
-from leaderboard.schema import ConfidenceInterval, Measurement
+from bench.tracks.measured import measured
+from leaderboard.schema import Measurement
 from metrics.editing import Bootstrap, EditScore, mean_over_edits
 from metrics.latent_error import latent_errors, prior_spread
 from metrics.pixels import mean_squared_errors
@@ -116,19 +116,6 @@ def measurements(
     found = []
     for name, score in scores.items():
         kind, _, network = name.partition(":")
-        several: dict[str, Any] = {}
-        if score is not None:
-            ends = score.interval
-            several = {
-                "interval": ConfidenceInterval(low=ends.low, high=ends.high, level=ends.level),
-                "standard_error": ends.standard_error,
-            }
-        measured = Measurement(
-            name=prefix + name,
-            value=None if score is None else score.value,
-            higher_is_better=_HIGHER_IS_BETTER[kind],
-            identity={**(seen if network == extractor.name else {}), **identity},
-            **several,
-        )
-        found.append(measured)
+        own = {**(seen if network == extractor.name else {}), **identity}
+        found.append(measured(prefix + name, score, _HIGHER_IS_BETTER[kind], own))
     return found
