@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# Each process of the tests on one thread: more of them only wait for each other.
+TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 .PHONY: setup demo test check format smoke
 
@@ -11,24 +13,27 @@ demo: setup
 	$(BIN)/bench run --method contrafeat --dataset shapes3d
 
 test: setup
-	$(BIN)/python -m pytest
+	$(TEST)
 
 check: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(TEST)
 
 format: setup
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# A few steps of every method on the embedded dataset of its track, into a folder that is removed afterwards.
+# A few steps of every method on the embedded dataset of its track, into a folder that is removed afterwards;
+# group-vae learns from the directions of a run before it.
 smoke: setup
 	@set -e; out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
 	for method in $$($(BIN)/bench list methods); do \
 		echo "== smoke run of $$method"; \
-		$(BIN)/bench run --method $$method --preset smoke --out "$$out"; \
+		set --; \
+		if [ $$method = group-vae ]; then set -- --directions "$$out"/discovery/shapes3d/sefa/*; fi; \
+		$(BIN)/bench run --method $$method --preset smoke --out "$$out" "$$@"; \
 	done
 
 $(BIN)/python:
