@@ -56,6 +56,7 @@ CASE_MODULES = (
     "bench.verify.eigengan",
     "bench.verify.simclr",
     "bench.verify.infoscc",
+    "bench.verify.infoscc_training",
     "bench.verify.latentclr",
     "bench.verify.vae",
     "bench.verify.voynov",
