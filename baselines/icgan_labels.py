@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Protocol, cast
 
 import torch
 from torch import Tensor
 
-from baselines.base import Attributes, Batch, ImageSet, TrainingData
+from baselines.base import Attributes, Batch, TrainingData
 
 # Of these attributes of CelebA, an edit that sets one clears the others.
 EXCLUSIVE = (
@@ -20,10 +19,6 @@ EXCLUSIVE = (
     ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"),
     ("Straight_Hair", "Wavy_Hair"),
 )
-
-
-class _Labelled(ImageSet, Protocol):
-    def labels(self, indices: Tensor) -> Tensor: ...
 
 
 class KnownLabels:
@@ -39,8 +34,7 @@ class KnownLabels:
     """
 
     def __init__(self, data: TrainingData, low: float, device: torch.device) -> None:
-        train = cast(_Labelled, data.train)
-        attributes = train.labels(torch.arange(len(train)))
+        attributes = data.train.labels(torch.arange(len(data.train)))  # (N, A)
         self.table = scaled_labels(attributes, low).to(device)
 
     def drawn(self, batch: Batch, count: int) -> Tensor:

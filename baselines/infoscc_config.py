@@ -6,9 +6,8 @@ from typing import Any, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
-from baselines.base import ImageSet, TrainingData
+from baselines.base import TrainingData
 from baselines.infoscc_losses import LossName
 from baselines.linear_classifier import STAGE_PRESETS, ClassifierConfig
 from baselines.nets.eigengan import START, initialize, port_widths
@@ -189,7 +188,7 @@ def _check_patches(layers: int, size: int) -> None:
 
 def _check_classes(config: InfoSCCConfig, data: TrainingData) -> None:
     """Every class has images, and a multi-class discriminator sees each of them often."""
-    counts = _labels(data.train).sum(dim=0)
+    counts = data.train.labels(torch.arange(len(data.train))).sum(dim=0)  # (A,)
     fewest = int(counts.min())
     rarest = data.attributes.names[int(counts.argmin())]
     if fewest == 0:
@@ -205,12 +204,3 @@ def _check_classes(config: InfoSCCConfig, data: TrainingData) -> None:
             "on average, while a multi-class discriminator needs one of each class at least: "
             f"choose --set batch_size={needed} or more, or --set discriminator=global"
         )
-
-
-def _labels(train: ImageSet) -> Tensor:
-    """All labels (N, A), read without the images where the set can do so."""
-    places = torch.arange(len(train))
-    if hasattr(train, "labels"):
-        labels: Tensor = train.labels(places)
-        return labels
-    return torch.cat([train.batch(some)[1] for some in places.split(256)])

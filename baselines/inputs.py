@@ -36,6 +36,10 @@ class ImageSet(Protocol):
         """Images (N, C, H, W) in [-1, 1] and attributes (N, A) of int64 ``indices`` (N,)."""
         ...
 
+    def labels(self, indices: Tensor) -> Tensor:
+        """The attributes (N, A) alone, without reading images where the set can do so."""
+        ...
+
 
 class PairSet(Protocol):
     """Pairs of training images with equal attributes and different identities."""

@@ -53,12 +53,16 @@ class Squares:
         return self.count
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        table = uniforms(3, 0, len(self), 3)[indices]
-        colour = torch.bucketize(table[:, 0].contiguous(), self.bounds)
+        labels = self.labels(indices)
+        places = (uniforms(3, 0, len(self), 3)[indices, 1:] * 6).long()
         images = torch.full((len(indices), 3, 16, 16), -0.8)
-        for i, (x, y) in enumerate((table[:, 1:] * 6).long().tolist()):
-            images[i, colour[i], y : y + 10, x : x + 10] = 0.9
-        return images, F.one_hot(colour, 3).float()
+        for i, (x, y) in enumerate(places.tolist()):
+            images[i, labels[i].argmax(), y : y + 10, x : x + 10] = 0.9
+        return images, labels
+
+    def labels(self, indices: Tensor) -> Tensor:
+        shares = uniforms(3, 0, len(self), 3)[indices, 0]
+        return F.one_hot(torch.bucketize(shares.contiguous(), self.bounds), 3).float()
 
 
 def data(attributes: Attributes = COLOURS, **changes: Any) -> TrainingData:
