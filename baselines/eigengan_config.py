@@ -72,7 +72,8 @@ class EigenGANConfig(MethodConfig):
         orthogonality: Of the subspaces' bases; half of the squared errors ``summed``, their
             ``mean``, or none, because the bases are orthonormalised at every use
             (``gram-schmidt``).
-        orthogonality_weight: Of that loss.
+        orthogonality_weight: Of that loss. At 0, bases are free. It is 0 that asks the original
+            program for ``gram-schmidt``, which has to be named here; the port has no such thing.
         learning_rate: Of Adam, for both networks.
         beta1: Likewise.
         beta2: Likewise.
