@@ -107,10 +107,10 @@ def _reported(number: ReportedNumber) -> dict[str, object]:
 
 def _section(table: Table) -> str:
     place = [table.track, table.dataset] + ([table.preset] if table.preset else [])
-    parts = [f"### {' / '.join(map(_plain, place))}"]
+    parts = [f"### {' / '.join(map(plain, place))}"]
     if table.rows:
         parts += [_measured_table(table), _legend(table)]
-    parts += [_plain(note) for note in table.notes]
+    parts += [plain(note) for note in table.notes]
     if table.differences:
         parts += _difference_table(table)
     if table.reported:
@@ -125,16 +125,16 @@ def _measured_table(table: Table) -> str:
     for row in table.rows:
         method = f"{row.method} ({row.overrides})" if row.overrides else row.method
         scores = [_score(row, column.metric) for column in table.columns]
-        lines.append([_plain(method), *scores, str(len(row.seeds)), row.status])
+        lines.append([plain(method), *scores, str(len(row.seeds)), row.status])
     return _fitting(header, lines, len(table.columns))
 
 
 def _fitting(header: Sequence[str], lines: Sequence[Sequence[str]], metrics: int) -> str:
     """A table as it is, or with its lines as columns if it has too many metrics."""
     if metrics <= _MOST_COLUMNS:
-        return _markdown(header, lines)
+        return markdown_table(header, lines)
     turned = list(zip(header, *lines, strict=True))
-    return _markdown(turned[0], turned[1:])
+    return markdown_table(turned[0], turned[1:])
 
 
 def _difference_table(table: Table) -> list[str]:
@@ -148,7 +148,7 @@ def _difference_table(table: Table) -> list[str]:
             for cell in cells
         ]
         pair = f"{difference.method} less {difference.baseline}"
-        lines.append([_plain(pair), *texts])
+        lines.append([plain(pair), *texts])
     some = next(iter(table.differences[0].cells.values()))
     return [
         f"Differences over paired seeds [{some.level:.0%} Student interval, which is wide for few "
@@ -159,7 +159,7 @@ def _difference_table(table: Table) -> list[str]:
 
 def _header(column: Column) -> str:
     arrow = {True: " ↑", False: " ↓", None: ""}[column.higher_is_better]
-    return _plain(column.metric) + arrow
+    return plain(column.metric) + arrow
 
 
 def _score(row: Row, metric: str) -> str:
@@ -197,7 +197,7 @@ def _legend(table: Table) -> str:
     most = max(sharing.values(), key=len, default=[])
     for settings, metrics in sorted(sharing.items(), key=lambda group: group[1] is most):
         named = "all others" if metrics is most and len(sharing) > 1 else ", ".join(metrics)
-        lines.append(_plain(f"{named}: {settings}."))
+        lines.append(plain(f"{named}: {settings}."))
     return "  \n".join(lines)
 
 
@@ -213,29 +213,30 @@ def _reported_tables(numbers: Sequence[ReportedNumber]) -> list[str]:
         spread = "" if number.spread is None else f" ± {number.spread:g}"
         line[number.metric] = f"{number.value:g}{spread}"
     lines = [
-        [*map(_plain, key), *(values.get(metric, "-") for metric in metrics)]
+        [*map(plain, key), *(values.get(metric, "-") for metric in metrics)]
         for key, values in cells.items()
     ]
     notes = [
-        f"({mark}) {_plain(citation)}, {_plain(place)}{'' if page == 'None' else f', p. {page}'}: "
-        f"{_plain(protocol)}.{f' <{url}>' if url else ''}"
+        f"({mark}) {plain(citation)}, {plain(place)}{'' if page == 'None' else f', p. {page}'}: "
+        f"{plain(protocol)}.{f' <{url}>' if url else ''}"
         for (citation, url, place, page, protocol), mark in sources.items()
     ]
     return [
         "Reported, not measured here:",
-        _markdown(["method", "settings", "reported by", *map(_plain, metrics)], lines),
+        markdown_table(["method", "settings", "reported by", *map(plain, metrics)], lines),
         "  \n".join(notes),
     ]
 
 
-def _markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A GitHub markdown table of cells that are markdown already."""
     import pandas
 
     frame = pandas.DataFrame(list(lines), columns=list(header))
     return str(frame.to_markdown(index=False, tablefmt="github", disable_numparse=True))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text that markdown shows as it stands: no markup, no HTML, one line."""
     # An underscore inside a word is no markup, and names of metrics should stay readable.
     return re.sub(r"([\\`*|<>\[\]]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))

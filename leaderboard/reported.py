@@ -10,27 +10,16 @@ words, ``identity`` as far as it is known), and lists ``rows`` of a ``method`` (
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, FiniteFloat, model_validator
 
-from leaderboard.schema import describe_errors
+from leaderboard.papers import Address, PaperData, Text, read_paper
 
 Origin = Literal["paper", "authors-notebook", "third-party"]
 FOLDER = Path(__file__).parent / "reported"
-
-_Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 
 @dataclass(frozen=True)
@@ -84,29 +73,14 @@ def load_reported(folder: Path = FOLDER) -> list[ReportedNumber]:
 
 def read_reported(path: Path) -> list[ReportedNumber]:
     """The numbers of one file; raises as ``load_reported``."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} holds no TOML ({error}).") from error
-    try:
-        source = _Source.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        entry = _entry(content, first["loc"])
-        raise ValueError(f"{path}: {entry}{describe_errors([first])}.") from error
-    return list(source.numbers())
+    return read_paper(path, _Source).numbers()
 
 
-class _Strict(BaseModel):
-    # Strict: a number in quotes is a mistake, not a number.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class _Row(_Strict):
-    method: _Text
+class _Row(PaperData):
+    method: Text
     variant: str = ""
-    values: Annotated[dict[_Text, FiniteFloat], Field(min_length=1)]
-    spread: dict[_Text, Annotated[FiniteFloat, Field(ge=0)]] = {}
+    values: Annotated[dict[Text, FiniteFloat], Field(min_length=1)]
+    spread: dict[Text, Annotated[FiniteFloat, Field(ge=0)]] = Field({})
 
     @model_validator(mode="after")
     def _spread_has_values(self) -> _Row:
@@ -116,21 +90,21 @@ class _Row(_Strict):
         return self
 
 
-class _Table(_Strict):
-    table: _Text
+class _Table(PaperData):
+    table: Text
     page: Annotated[int, Field(gt=0)] | None = None
     origin: Origin
-    dataset: _Text
-    protocol: _Text
-    identity: dict[str, str | int | float] = {}
+    dataset: Text
+    protocol: Text
+    identity: dict[str, str | int | float] = Field({})
     rows: Annotated[list[_Row], Field(min_length=1)]
 
 
-class _Source(_Strict):
-    paper: _Text
-    citation: _Text
-    url: Annotated[str, StringConstraints(pattern=r"^(https?://\S+)?$")] = ""
-    track: _Text
+class _Source(PaperData):
+    paper: Text
+    citation: Text
+    url: Address = ""
+    track: Text
     tables: Annotated[list[_Table], Field(min_length=1)]
 
     def numbers(self) -> list[ReportedNumber]:
@@ -149,17 +123,3 @@ class _Source(_Strict):
             for row in table.rows
             for metric, value in row.values.items()
         ]
-
-
-def _entry(content: dict[str, Any], location: tuple[int | str, ...]) -> str:
-    """The table and the row of a place in the file, as far as they have names there."""
-    names = []
-    place: Any = content
-    for step in location:
-        try:
-            place = place[step]
-        except (KeyError, IndexError, TypeError):
-            break
-        if isinstance(place, dict):
-            names += [str(place[key]) for key in ("table", "method", "variant") if key in place]
-    return f"{', '.join(names)}: " if names else ""

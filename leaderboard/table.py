@@ -17,6 +17,8 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from types import MappingProxyType
 
+from pydantic import JsonValue
+
 from leaderboard.reported import ReportedNumber
 from leaderboard.schema import Measurement, Result
 from metrics.statistics import SeedDifference, difference_over_seeds, spread_over_seeds
@@ -194,8 +196,7 @@ def _column(measured: Measurement) -> Column:
 
 
 def _configuration(result: Result) -> tuple[str, str]:
-    changed = (f"{key}={json.dumps(value)}" for key, value in sorted(result.overrides.items()))
-    return result.method, ", ".join(changed)
+    return result.method, described(result.overrides)
 
 
 def _run(result: Result) -> tuple[str, str, int]:
@@ -256,6 +257,11 @@ def abbreviated(value: str | int | float) -> str:
     """An identity's value as text, hashes cut to 12 digits."""
     text = str(value)
     return text[:12] if re.fullmatch("[0-9a-f]{40,}", text) else text
+
+
+def described(settings: Mapping[str, JsonValue]) -> str:
+    """Settings as ``key=value, ...``, by key, the values as JSON."""
+    return ", ".join(f"{key}={json.dumps(value)}" for key, value in sorted(settings.items()))
 
 
 def _rows(ordered: Iterable[Result]) -> list[Row]:

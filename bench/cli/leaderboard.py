@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -13,6 +14,30 @@ from bench.cli.options import RUNS
 if TYPE_CHECKING:
     from leaderboard.reported import ReportedNumber
     from leaderboard.schema import Result
+
+_F = TypeVar("_F", bound=Callable[..., object])
+
+_OUTPUT = (
+    click.option("--dataset", help="Only this dataset."),
+    click.option("--preset", help="Only this preset."),
+    click.option(
+        "--runs", type=click.Path(path_type=Path), help="Where the runs lie.  [default: runs]"
+    ),
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(["md", "json", "csv"]),
+        default="md",
+        show_default=True,
+        help="Markdown, JSON or comma-separated values.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
+)
+
+
+def output_options(command: _F) -> _F:
+    """Add the options that say which results to take, and how to print what comes of them."""
+    return reduce(lambda decorated, option: option(decorated), reversed(_OUTPUT), command)
 
 
 @click.command(
@@ -24,20 +49,7 @@ Examples:
 """
 )
 @click.option("--track", help="Only this track.")
-@click.option("--dataset", help="Only this dataset.")
-@click.option("--preset", help="Only this preset.")
-@click.option(
-    "--runs", type=click.Path(path_type=Path), help="Where the runs lie.  [default: runs]"
-)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["md", "json", "csv"]),
-    default="md",
-    show_default=True,
-    help="Markdown, JSON or comma-separated values.",
-)
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@output_options
 @click.option(
     "--record",
     type=click.Path(file_okay=False, path_type=Path),
@@ -63,9 +75,9 @@ def command(
 
     results = measured(runs)
     reported = load_reported()
-    _check_name("track", track, results, reported)
-    _check_name("dataset", dataset, results, reported)
-    _check_name("preset", preset, results, ())
+    check_name("track", track, results, reported)
+    check_name("dataset", dataset, results, reported)
+    check_name("preset", preset, results, ())
     wanted = [
         result
         for result in results
@@ -139,7 +151,7 @@ def records_folder() -> Path:
     return RECORDS
 
 
-def _check_name(
+def check_name(
     kind: str, name: str | None, results: Iterable[Result], reported: Iterable[ReportedNumber]
 ) -> None:
     """Refuse a name that neither the catalog nor any record knows."""
