@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from baselines.nets.dcgan import Generator
 from bench.downloads import download
 from bench.generators import digiface
+from tests.bench.artefact_runs import kept, run, spec
 
 TOYS = Path(__file__).parent / "toy"
 
@@ -20,6 +22,36 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(TOYS)
     monkeypatch.setenv("PYTHONPATH", str(TOYS))
     return TOYS
+
+
+@pytest.fixture(scope="session")
+def finished_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs of ``artefact_runs.TOY`` that trained all their stages: ``first`` and ``alone``."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(TOYS)
+        run(folder / "first", spec())
+        run(folder / "alone", spec(power=2.0))
+    return folder
+
+
+@pytest.fixture
+def first(finished_runs: Path, tmp_path: Path) -> Path:
+    """A folder of runs that holds a finished one and its artefacts; a copy of the test's own."""
+    return Path(shutil.copytree(finished_runs / "first", tmp_path / "first"))
+
+
+@pytest.fixture
+def alone(finished_runs: Path, tmp_path: Path) -> Path:
+    """Likewise of another run, which differs in its last stage."""
+    return Path(shutil.copytree(finished_runs / "alone", tmp_path / "alone"))
+
+
+@pytest.fixture
+def folder(first: Path) -> Path:
+    """The artefact of the finished run's encoder."""
+    (found,) = kept(first, "encode")
+    return found
 
 
 @pytest.fixture
