@@ -221,12 +221,15 @@ class EncoderStage(Stage):
         """The first update, by latents (N, D) of the prior.
 
         Returns:
-            The loss, and the images (N, C, H, W) that were generated.
+            The loss, and the images (N, C, H, W) that were generated, clamped to [-1, 1].
         """
         with torch.set_grad_enabled(self.trains_generator):
-            images = self.method.decode(z)
-        loss = self.method.latent_loss(z, self.method.encode(images))
-        return self._minimize(loss), images.detach()
+            images = self.method.space.images(z)
+        clamped = images.detach().clamp(-1, 1)
+        # A clamped pixel would give the generator no gradient.
+        seen = images if self.trains_generator else clamped
+        loss = self.method.latent_loss(z, self.method.encode(seen))
+        return self._minimize(loss), clamped
 
     def update_by_images(self, images: Tensor) -> Tensor:
         """The second update, by images (N, C, H, W) in [-1, 1]; returns the loss."""

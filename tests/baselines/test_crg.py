@@ -193,6 +193,17 @@ def test_the_trained_generator_is_a_copy_that_learns_with_the_second_update() ->
     assert "generator_copy.colours" in method.state_dict()
 
 
+def test_saturated_pixels_have_gradients_where_the_generator_learns() -> None:
+    some = data()
+    some.generator.norm.running_var.fill_(1e-4)  # all colours far beyond the range
+    method = make(CRGTrainedGenerator, some).train()
+    *_, stage = method.stages(some)
+    colours = method.space.generator.colours.requires_grad_()
+    _, generated = stage.update_by_latents(torch.full((4, 4), 0.3))
+    assert bool((generated.abs() == 1).all())
+    assert float(colours.grad.abs().min()) > 0
+
+
 def test_only_the_second_update_sees_images() -> None:
     some = data()
     stages = list(make().stages(some))
