@@ -228,6 +228,7 @@ class CyclicStage(Stage):
         self.averages = [
             Average(method.generator, method.running_generator, lambda _: self.config.average_decay)
         ]
+        self._grown = False  # whether the last step trained the networks at their full size
 
     def shown(self, step: int) -> range:
         return self.progression.shown(step)
@@ -235,6 +236,7 @@ class CyclicStage(Stage):
     def step(self, batch: Batch) -> Terms:
         assert batch.images is not None
         phase = self.progression.phase(batch.step)
+        self._grown = phase.stable and phase.level == self.method.levels - 1
         images = mirrored(batch.images, batch.draws) if self.config.flip else batch.images
         images = faded(shrunk(images, phase.resolution), phase.alpha)
         report = self.update_encoder(images, self._latents(batch, "encoder"), phase, batch.draws)
@@ -295,7 +297,8 @@ class CyclicStage(Stage):
         return report
 
     def collapsed(self) -> str | None:
-        return same_reconstruction(self.method, self.data.train)
+        """Not looked for before: layers that no step has reached make one picture of all."""
+        return same_reconstruction(self.method, self.data.train) if self._grown else None
 
     def _latents(self, batch: Batch, purpose: str) -> Tensor:
         assert batch.images is not None
