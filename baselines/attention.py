@@ -28,7 +28,7 @@ class LearnedAttention(nn.Module):
         directions: Number of directions K.
         num_ws: Layers L of the generator.
         layers: How many of them may be attended to; all by default.
-        kernel_size: Odd size of the Gaussian kernel.
+        kernel_size: Odd size of the Gaussian kernel; a single layer is not filtered.
         sigma: Its standard deviation in layers.
         padding: What the filter sees beyond the first and the last layer.
 
@@ -54,6 +54,8 @@ class LearnedAttention(nn.Module):
                 f"attention_layers is {attended}, but the generator has {num_ws} layers: "
                 f"choose 1 to {num_ws}."
             )
+        if num_ws == 1 and kernel_size % 2:
+            kernel_size = 1  # there is nothing beside the layer to mix it with
         if kernel_size % 2 == 0 or kernel_size // 2 >= num_ws:
             raise ValueError(
                 f"attention_kernel is {kernel_size}: choose an odd size below {2 * num_ws}."

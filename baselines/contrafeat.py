@@ -87,7 +87,8 @@ class ContraFeatConfig(MethodConfig):
         diversity: ``sum`` over pairs of directions as released, or their ``mean``.
         diversity_weight: lambda in equation 14; 0.1 in the tables, 0.01 with 64 directions.
         style_segments: Codes are mixed of so many different w, each on an equal share of the
-            layers: 2 as released (16 with 64 directions); the paper does not mix: 1.
+            layers: 2 as released (16 with 64 directions); the paper does not mix: 1. A generator of
+            one layer shows the first of them.
         edit_range: Steps are uniform in [-edit_range, edit_range].
         mirror: Prototype loss: probability that a step negates and mirrors the prototypes.
         images: Codes to train on: 200,000 in most tables, 300,000 in table 1; the paper's text
@@ -183,7 +184,7 @@ class ContraFeat(Discoverer):
     def __init__(self, config: ContraFeatConfig, data: TrainingData) -> None:
         super().__init__(config, data)
         generator = require_generator(data, "contrafeat")
-        if config.style_segments > generator.num_ws:
+        if config.style_segments > generator.num_ws > 1:  # one layer mixes nothing
             raise ValueError(
                 f"style_segments is {config.style_segments}, but the generator has "
                 f"{generator.num_ws} layers: choose at most that many."

@@ -179,7 +179,7 @@ def require_generator(data: TrainingData, method: str) -> Any:
     """The run's generator.
 
     Raises:
-        ValueError: The run has none, or it has no W, or it wants labels.
+        ValueError: The run has none, or it has no layers of codes, or it wants labels.
     """
     if data.generator is None:
         raise ValueError(
@@ -188,8 +188,8 @@ def require_generator(data: TrainingData, method: str) -> Any:
         )
     if not has_styles(data.generator):
         raise ValueError(
-            f"{method} looks for directions in W, which only a StyleGAN2 has: name another "
-            "generator with --generator."
+            f"{method} moves codes of a generator's layers, and this generator has no mapping and "
+            "synthesis: wrap it in baselines.nets.single_layer.SingleLayer."
         )
     labels = getattr(data.generator, "c_dim", 0)
     if labels:

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from baselines.sefa import style_layer_names
 
-# The counterparts of StyleGAN2's first convolution: those of a PGGAN and of a DCGAN.
-_FIRST_LAYERS = ("layer0", "main.2")
 _SHOWN = 40  # names in a message
 
 
@@ -23,8 +21,9 @@ class GeneratorFeatures:
         generator: A network with ``synthesis``, whose layers are found by name.
         layers: ``conv1`` and ``convs.0``, ``convs.1``, ... for the convolutions of a StyleGAN2 as
             its PyTorch port (rosinality) counts them, with noise and activation; ``conv1`` for the
-            first layer of other generators; any other name is the end of a module's, such as
-            ``b8`` or ``b8.conv0``. Of several outputs, as a StyleGAN2's block has them, the first.
+            first layer of other generators, and ``b4``, ``b8``, ... for their last ones of that
+            many pixels; any other name is the end of a module's, such as ``b8`` or ``b8.conv0``.
+            Of several outputs, as a StyleGAN2's block has them, the first.
 
     Attributes:
         width: How many numbers the features of one code have, F.
@@ -91,15 +90,26 @@ def _module(generator: Any, layer: str) -> nn.Module:
 
 def _own_name(generator: Any, layer: str, modules: dict[str, nn.Module]) -> str:
     """A layer's name in our networks; empty where there is none."""
+    resolutions = getattr(generator.synthesis, "resolutions", None)
+    if resolutions is None:
+        ends = (layer, *_counterparts(layer))
+        return next(
+            (end for end in ends if any(f".{name}".endswith(f".{end}") for name in modules)), layer
+        )
     counted = re.fullmatch(r"conv1|convs\.(\d+)", layer)
     if counted is None:
         return layer
-    resolutions = getattr(generator.synthesis, "resolutions", None)
-    if resolutions is not None:
-        names = style_layer_names(resolutions)[:-1]
-        place = int(counted[1]) + 1 if counted[1] else 0
-        return names[place] if place < len(names) else ""
-    if layer != "conv1":
-        return layer
-    ends = (end for end in _FIRST_LAYERS if any(f".{name}".endswith(f".{end}") for name in modules))
-    return next(ends, layer)
+    names = style_layer_names(resolutions)[:-1]
+    place = int(counted[1]) + 1 if counted[1] else 0
+    return names[place] if place < len(names) else ""
+
+
+def _counterparts(layer: str) -> tuple[str, ...]:
+    """What stands for a StyleGAN2's first convolution or block in a PGGAN, and in a DCGAN."""
+    if layer == "conv1":
+        return "layer0", "main.2"
+    block = re.fullmatch(r"b(\d+)", layer)
+    level = int(block[1]).bit_length() - 3 if block else -1  # the 4 x 4 pixels are level 0
+    if block is None or level < 0 or int(block[1]) != 4 << level:
+        return ()
+    return f"layer{2 * level + 1}", f"main.{3 * level + 2}"

@@ -90,7 +90,7 @@ class Recognition(Discoverer):
     def __init__(self, config: RecognitionConfig, data: TrainingData) -> None:
         super().__init__(config, data)
         generator = require_generator(data, "recognition")
-        if config.style_segments > generator.num_ws:
+        if config.style_segments > generator.num_ws > 1:  # one layer mixes nothing
             raise ValueError(
                 f"style_segments is {config.style_segments}, but the generator has "
                 f"{generator.num_ws} layers: choose at most that many."

@@ -32,7 +32,8 @@ class RecognitionConfig(MethodConfig):
         codes_per_step: How many of them at a time.
         attention: ``ones`` gives every layer the whole shift; ``uniform`` gives it 1 / L, as
             ContraFeat's code does; ``learned`` is ContraFeat's equation 1.
-        style_segments: Codes are mixed of so many different w: 1 as released, 2 in ContraFeat.
+        style_segments: Codes are mixed of so many different w: 1 as released, 2 in ContraFeat. A
+            generator of one layer shows the first of them.
         shift_distribution: Of steps: ``uniform`` in [-shift_scale, shift_scale], or ``normal``.
         shift_scale: 6 as released; 0.5 in ContraFeat.
         min_shift: Shorter steps are made so long; 0.5 as released, 0 in ContraFeat.

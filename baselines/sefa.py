@@ -18,6 +18,7 @@ from torch import Tensor
 from baselines.attention import EvenAttention, parse_layers
 from baselines.base import Discoverer, MethodConfig, TrainingData
 from baselines.directions import FixedDirections, Navigator, leading, move, require_generator
+from baselines.nets.single_layer import SingleLayer
 from baselines.subspace import Eigen, eigen_descending
 
 Variant = Literal["genforce", "rosinality"]
@@ -48,7 +49,8 @@ class SeFa(Discoverer):
 
     Args:
         config: The settings.
-        data: ``data.generator`` must be a StyleGAN2 generator.
+        data: ``data.generator`` must be a StyleGAN2 generator, or a PGGAN or DCGAN as one of a
+            single layer.
 
     Raises:
         ValueError: There is no such generator, or it has fewer dimensions or layers than asked.
@@ -102,12 +104,16 @@ def style_weights(
 ) -> list[Tensor]:
     """The affine weights (styles, D) of chosen layers of a StyleGAN2 generator.
 
+    Those of a generator without styles are its first layer's, whatever the variant.
+
     Args:
-        generator: A ``baselines.nets.stylegan2.Generator``.
+        generator: A ``baselines.nets.stylegan2.Generator``, or a ``SingleLayer``.
         layers: Layers of its W+ codes; all by default. Layer i below the last is convolution i,
             the last one is the last RGB layer; the other RGB layers are never used.
         variant: See ``SeFaConfig``; ``rosinality`` ignores ``layers``.
     """
+    if isinstance(generator, SingleLayer):
+        return [latent_weight(generator.first_weight())]
     modules = dict(generator.synthesis.named_modules())
     names = style_layer_names(generator.synthesis.resolutions)
     if variant == "rosinality":
@@ -126,7 +132,7 @@ def style_layer_names(resolutions: Sequence[int]) -> list[str]:
 
 
 def latent_weight(weight: Tensor) -> Tensor:
-    """The first convolution of a PGGAN generator as a map from z, for ``factorize``.
+    """The first convolution of a generator as a map from z, for ``factorize``.
 
     Args:
         weight: (out, z_dim, k, k).

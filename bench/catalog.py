@@ -37,7 +37,8 @@ class Entry:
         name: What users type.
         target: ``"module:object"``.
         title: One line for lists.
-        track: The track of a method or metric.
+        track: The track of a method or metric; the only one, if any, whose runs take a predictor
+            without being told to.
         paper: Where it is from.
         needs: What has to be there first, for people.
         aliases: Other names of the same thing.

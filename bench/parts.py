@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from baselines.base import DirectionPairSet, TrainingData
+from baselines.nets.single_layer import layered
 from bench.catalog import lookup
 from bench.data.base import Dataset, Split
 from bench.data.factor_pairs import FactorPairs
@@ -90,8 +91,10 @@ def load_parts(spec: RunSpec, device: torch.device) -> Parts:
     path = Path(spec.data) if spec.data else None
     parts = Parts(open_dataset(spec.dataset, path, spec.dataset_options), device, spec.limit)
     if spec.generator:
-        parts.generator = load_generator(spec.generator, device)
-        parts.weights["generator"] = parts.generator.sha256
+        generator = load_generator(spec.generator, device)
+        track = lookup("tracks", spec.track).load()
+        parts.generator = layered(generator) if track.layered else generator
+        parts.weights["generator"] = generator.sha256
     if spec.predictor:
         parts.predictor = load_predictor(spec.predictor, str(device))
         parts.weights["predictor"] = parts.predictor.sha256

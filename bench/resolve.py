@@ -22,6 +22,7 @@ from bench.checkpoints.states import checkpoint_hash
 from bench.data.base import Dataset
 from bench.direction_runs import DirectionOptions, DirectionRun
 from bench.errors import BenchError, MissingFile, UnknownName
+from bench.face_measures import face_measures_path
 from bench.factor_labels import shapes3d_labels_path
 from bench.files import sha256_of
 from bench.generators import CHECKPOINT_SUFFIXES, weights_path
@@ -39,6 +40,7 @@ _FINDERS = {
     "bench.generators:load_generator": weights_path,
     "bench.generators.digiface:load_digiface": weights_path,
     "bench.predictors:load_predictor": predictor_path,
+    "bench.face_measures:load_face_measures": face_measures_path,
     "bench.factor_labels:load_shapes3d_labels": shapes3d_labels_path,
 }
 
@@ -149,7 +151,7 @@ def resolve(request: RunRequest, seed: int, *, allow_absent: bool = False) -> Ru
         "generator", request.generator or dataset_entry.generator, hashed
     )
     predictor, predictor_hash = _weights(
-        "predictor", request.predictor or dataset_entry.predictor, hashed
+        "predictor", request.predictor or _predictor_of(dataset_entry, method.track), hashed
     )
     contents |= generator_hash | predictor_hash
     extractor = request.extractor or getattr(track, "extractor", None)
@@ -308,6 +310,14 @@ def _weights(
         return entry.name, {} if file is None else {f"{kind} file": sha256_of(file)}
     path = Path(asked).expanduser().resolve()
     return str(path), {kind: hashed(lambda: _hash_of_weights(kind, asked, path))}
+
+
+def _predictor_of(dataset: Entry, track: str) -> str:
+    """The dataset's predictor, unless it is meant for another track; empty if there is none."""
+    if not dataset.predictor:
+        return ""
+    only = lookup("predictors", dataset.predictor).track
+    return dataset.predictor if only in ("", track) else ""
 
 
 def _hash_of_weights(kind: str, asked: str, path: Path) -> str:

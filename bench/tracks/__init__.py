@@ -38,7 +38,7 @@ class AttributePredictor(Protocol):
     sha256: str
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (N, C, H, W) in [-1, 1] -> scores (N, A) in [0, 1]."""
+        """Images (N, C, H, W) in [-1, 1] -> scores (N, A), in [0, 1] if they judge attributes."""
         ...
 
 
@@ -106,6 +106,8 @@ class Track(ABC):
         extractor: Name of the feature network that the track uses by default, or None.
         needs: Which of ``generator``, ``extractor`` and ``predictor`` a run has to have; checked
             before anything is trained.
+        layered: Whether its methods move codes of a generator's layers; a generator without W is
+            then given as one of a single layer.
         Options: The settings of the protocol; the defaults are the paper's.
         presets: What the presets ``smoke`` and ``small`` change.
     """
@@ -114,6 +116,7 @@ class Track(ABC):
     capability: ClassVar[type[Method]]
     extractor: ClassVar[str | None] = None
     needs: ClassVar[tuple[str, ...]] = ()
+    layered: ClassVar[bool] = False
     Options: ClassVar[type[TrackOptions]] = TrackOptions
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 

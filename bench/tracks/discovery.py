@@ -1,5 +1,7 @@
 """Track ``discovery``: what directions in a generator's W+ space change, and how cleanly.
 
+A generator without W is searched in Z, as one with codes of a single layer.
+
 The evaluation of ContraFeat (Zhu, Xu and Tao, AAAI 2023, arXiv 2212.07277, section 4) as its
 notebooks run it: codes without truncation, constant noise, a step both ways along each direction,
 attribute scores of both images, and S_disen and N_discov of their changes (``metrics.discovery``;
@@ -78,6 +80,7 @@ class DiscoveryTrack(Track):
     capability = Discoverer
     extractor = "efficientnet-lite0"
     needs = ("generator", "extractor", "predictor")
+    layered = True
     Options = DiscoveryOptions
     presets: ClassVar = {
         "smoke": {"samples": 4, "calibration_codes": 8, "traversal_steps": 3},

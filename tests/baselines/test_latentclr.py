@@ -17,6 +17,7 @@ from baselines.generator_features import GeneratorFeatures
 from baselines.latentclr import DirectionStage, LatentCLR, LatentCLRConfig
 from baselines.latentclr_losses import Comparison, contrastive_loss
 from baselines.nets import dcgan, pggan
+from baselines.nets.single_layer import SingleLayer
 from baselines.randomness import Draws
 from bench import verify
 from bench.checkpoints.latentclr import read_states
@@ -272,23 +273,6 @@ def test_features_are_those_of_the_named_layers(tiny_data: TrainingData) -> None
     assert not seen
 
 
-class OneLayer(nn.Module):
-    """A generator without styles, whose latents are codes of a single layer."""
-
-    def __init__(self, generator: nn.Module) -> None:
-        super().__init__()
-        self.generator = generator
-        self.z_dim = self.w_dim = 6
-        self.num_ws = 1
-
-    def mapping(self, z: Tensor) -> Tensor:
-        return z[:, None]
-
-    def synthesis(self, ws: Tensor, noise_mode: str) -> Tensor:
-        images: Tensor = self.generator(ws[:, 0])
-        return images
-
-
 @pytest.mark.parametrize(
     ("generator", "first"),
     [
@@ -299,7 +283,7 @@ class OneLayer(nn.Module):
 def test_generators_of_other_kinds_have_features_too(
     generator: nn.Module, first: str, tiny_data: TrainingData
 ) -> None:
-    tiny_data.generator = OneLayer(generator).eval().requires_grad_(False)
+    tiny_data.generator = SingleLayer(generator).eval().requires_grad_(False)
     z = torch.randn(2, 1, 6)
     layers = [GeneratorFeatures(tiny_data.generator, (name,)) for name in ("conv1", first)]
     assert torch.equal(layers[0](z), layers[1](z))

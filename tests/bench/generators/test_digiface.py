@@ -39,6 +39,15 @@ def test_a_run_is_told_apart_by_the_wheel(digiface_wheel: Path) -> None:
     assert resolve(request, 0).hash != before.hash
 
 
+def test_the_measures_of_faces_are_for_the_track_that_they_are_made_for(
+    digiface_wheel: Path,
+) -> None:
+    assert resolve(RunRequest("sefa", "digiface"), 0).predictor == "face-measures"
+    inversion = resolve(RunRequest("crg", "digiface"), 0)
+    assert inversion.predictor is None
+    assert list(inversion.contents) == ["generator file"]
+
+
 def test_missing_weights_say_how_to_get_them(digiface_wheel: Path) -> None:
     digiface_wheel.unlink()
     with pytest.raises(MissingFile, match="run `bench fetch digiface-dcgan`, or put the file"):
@@ -103,10 +112,10 @@ def test_golden_cases_run_with_the_weights_on_this_machine(
     assert outcome.message.startswith("digiface-dcgan is not on this machine: run `bench fetch")
 
 
-def test_directions_are_not_looked_for_in_it(digiface_wheel: Path) -> None:
+def test_directions_are_looked_for_in_it(digiface_wheel: Path) -> None:
     found = plan(resolve(RunRequest("sefa", "digiface"), 0), digiface_wheel.parent / "runs")
     assert [need.name for need in found.needs] == ["digiface-dcgan"]
-    assert "only a StyleGAN2 has" in " ".join(found.obstacles)
+    assert found.obstacles == ()
     digiface_wheel.unlink()
     found = plan(resolve(RunRequest("sefa", "digiface"), 0), digiface_wheel.parent / "runs")
     assert "bench fetch digiface-dcgan" in " ".join(found.obstacles)
