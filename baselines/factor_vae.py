@@ -21,8 +21,9 @@ from pydantic import Field
 from torch import Tensor
 
 from baselines.base import Batch, Stage, TrainingData
+from baselines.disentangling_vae import SHORT, SHORTEST, VAE, Terms, VAEStage
 from baselines.nets.vae import Discriminator
-from baselines.vae import SHORT, SHORTEST, VAE, ImageVAEConfig, Terms, VAEStage
+from baselines.vae import ImageVAEConfig
 from baselines.vae_losses import density_ratio, discriminator_loss, divergence, shuffled
 
 

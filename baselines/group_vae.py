@@ -28,8 +28,8 @@ from pydantic import Field
 from torch import Tensor
 
 from baselines.base import Batch, DirectionPairs, Stage, TrainingData
+from baselines.disentangling_vae import SHORT, SHORTEST, VAE, Terms, VAEConfig, VAEStage
 from baselines.nets.vae import NetworkKind
-from baselines.vae import SHORT, SHORTEST, VAE, Terms, VAEConfig, VAEStage
 from baselines.vae_losses import (
     Posterior,
     Reconstruction,

@@ -14,20 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from baselines.base import Attributes, DirectionPairs, TrainingData
+from baselines.disentangling_vae import VAE, Terms, VAEConfig
 from baselines.factor_vae import FactorVAE, FactorVAEConfig
 from baselines.group_vae import AdaGVAE, AdaGVAEConfig, GroupVAE, GroupVAEConfig
 from baselines.nets.vae import Discriminator, make_networks
 from baselines.vae import (
     DIPVAE,
-    VAE,
     AnnealedVAE,
     BetaTCVAE,
     BetaVAE,
     BetaVAEConfig,
     ImageVAE,
     ImageVAEConfig,
-    Terms,
-    VAEConfig,
 )
 from baselines.vae_losses import (
     farther_apart,

@@ -13,11 +13,12 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from baselines.base import Attributes, Batch, DirectionPairs, Stage, TrainingData
+from baselines.disentangling_vae import VAE
 from baselines.factor_vae import FactorVAE, FactorVAEConfig
 from baselines.group_vae import MLVAE, AdaGVAE, GroupVAE
 from baselines.nets.vae import ConvEncoder, Discriminator, FCEncoder, NetworkKind, make_networks
 from baselines.randomness import Draws, data_order, derive_seed, integers
-from baselines.vae import DIPVAE, VAE, AnnealedVAE, BetaTCVAE, BetaVAE, DIPVAEConfig
+from baselines.vae import DIPVAE, AnnealedVAE, BetaTCVAE, BetaVAE, DIPVAEConfig
 from bench import verify
 
 GOLDEN = Path(__file__).parents[1] / "data" / "conditional"
