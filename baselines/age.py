@@ -23,9 +23,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from baselines.age_reference import load_networks
 from baselines.base import Batch, Inverter, MethodConfig, Stage, TrainingData
 from baselines.collapse import same_reconstruction
-from baselines.nets.dcgan import Encoder, Generator, architecture
+from baselines.nets.dcgan import Encoder, Generator
 from baselines.randomness import Draws
 from baselines.sphere import Direction, Measure, kl_to_standard_normal, mismatch, on_sphere
 
@@ -172,30 +173,7 @@ class AGE(Inverter):
         Raises:
             ValueError: One is missing or of another architecture; the message names the setting.
         """
-        missing = {"E", "G"} - states.keys()
-        if missing:
-            raise ValueError(
-                f"the checkpoint lacks AGE's network {' and '.join(sorted(missing))}: give the "
-                "folder that holds both"
-            )
-        own = architecture(self.encoder.state_dict(), self.generator.state_dict())
-        try:
-            theirs = architecture(states["E"], states["G"])
-        except ValueError as error:
-            raise ValueError(f"the checkpoint is none of AGE: {error}") from error
-        for name, value in theirs.items():
-            if own[name] != value:
-                option = f"dataset.{name}" if name in ("size", "channels") else name
-                raise ValueError(
-                    f"the checkpoint's {name.replace('_', ' ')} is {value}, this run's "
-                    f"{own[name]}: change it by --set {option}={value}"
-                )
-        for network, state in ((self.encoder, states["E"]), (self.generator, states["G"])):
-            try:
-                network.load_state_dict(dict(state))
-            except RuntimeError as error:
-                reason = " ".join(str(error).split())
-                raise ValueError(f"the checkpoint is none of AGE: {reason}") from error
+        load_networks(self.encoder, self.generator, states)
         self._trained = True
 
 

@@ -18,7 +18,6 @@ learned, ``feature_layers`` b4, b8 and b16, ``normalize_features`` and ``absolut
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -33,6 +32,7 @@ from baselines.base import Batch, Discoverer, MethodConfig, Stage, TrainingData
 from baselines.directions import all_alike, per_code, require_generator
 from baselines.generator_features import GeneratorFeatures
 from baselines.latentclr_losses import Comparison, Scaling, Terms, stream
+from baselines.latentclr_reference import load_directions
 from baselines.nets.latentclr import Kind, Projector, direction_model, perceptron
 from baselines.randomness import Draws
 from baselines.subspace import sample_codes
@@ -203,23 +203,7 @@ class LatentCLR(Discoverer):
         """
         if "model" not in states:
             raise ValueError("the checkpoint holds no directions of LatentCLR: give another file")
-        theirs, ours = _describe(states["model"]), _describe(self.model.state_dict())
-        for setting, value in theirs.items():
-            if value != ours[setting]:
-                remedy = (
-                    f"choose a --generator with codes of {value} numbers"
-                    if setting == "w_dim"
-                    else f"choose --set {setting}={value}"
-                )
-                raise ValueError(
-                    f"the checkpoint's directions have {setting} {value}, this run's "
-                    f"{ours[setting]}: {remedy}"
-                )
-        try:
-            self.model.load_state_dict(dict(states["model"]))
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(f"the checkpoint's directions are damaged: {reason}") from error
+        load_directions(self.model, states["model"])
         self._loaded = True
 
     def _offsets(self, ws: Tensor, direction: int) -> Tensor:
@@ -322,19 +306,3 @@ def _projection(config: LatentCLRConfig, width: int) -> nn.Module:
     return perceptron(
         config.projector_depth, width, config.projector_hidden, config.projector_width
     )
-
-
-def _describe(state: Mapping[str, Tensor]) -> dict[str, str | int]:
-    """What decides the shapes of directions, by the settings that choose it."""
-    if "params" in state:
-        count, dim = state["params"].shape
-        return {"model": "fixed", "num_directions": count, "w_dim": dim}
-    layers = [name for name in state if re.fullmatch(r"nets\.0\.linear_\d+\.weight", name)]
-    if not layers:
-        raise ValueError("the checkpoint holds no directions of LatentCLR: give another file")
-    described: dict[str, str | int] = {
-        "model": "linear" if len(layers) == 1 else "nonlinear",
-        "num_directions": len({name.split(".")[1] for name in state}),
-        "w_dim": state["nets.0.linear_1.weight"].shape[1],
-    }
-    return described if len(layers) == 1 else {**described, "depth": len(layers)}
