@@ -18,6 +18,7 @@ _COMMANDS = {
     "list": "bench.cli.list",
     "show": "bench.cli.show",
     "leaderboard": "bench.cli.leaderboard",
+    "claims": "bench.cli.claims",
     "edit": "bench.cli.edit",
     "fetch": "bench.cli.fetch",
     "data": "bench.cli.data",

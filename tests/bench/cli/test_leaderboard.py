@@ -91,7 +91,9 @@ def test_nothing_measured(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "bench run --method contrafeat" in outcome.stderr
 
 
-@pytest.mark.parametrize("arguments", [["leaderboard"], ["show", "00"], ["cache", "ls"], ["fetch"]])
+@pytest.mark.parametrize(
+    "arguments", [["leaderboard"], ["claims"], ["show", "00"], ["cache", "ls"], ["fetch"]]
+)
 def test_no_torch(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom bench.cli import main\n"

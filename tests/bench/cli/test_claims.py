@@ -1,0 +1,96 @@
+"""`bench claims`: own runs and committed records, judged by what papers say."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bench.catalog import lookup
+from bench.cli import leaderboard
+from bench.cli.claims import command
+from bench.errors import BenchError, UnknownName
+from leaderboard.claims import load_claims
+from leaderboard.schema import Measurement, Result
+from leaderboard.store import record_path, write_result
+
+
+def keep(method: str, seed: int, score: float, folder: str, preset: str = "small") -> None:
+    result = Result(
+        method=method,
+        track="discovery",
+        dataset="shapes3d",
+        preset=preset,
+        seed=seed,
+        spec_hash=f"{method}{seed}",
+        status="completed",
+        metrics=(Measurement(name="s_disen", value=score, higher_is_better=True),),
+    )
+    write_result(record_path(Path(folder), result), result)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(leaderboard, "records_folder", lambda: tmp_path / "records")
+    for seed, score in enumerate((0.3, 0.31, 0.29)):
+        keep("contrafeat", seed, score, "runs")
+        keep("contrafeat", seed, 0.9, "runs", "smoke")
+        keep("ganspace", seed, 0.5, "records")
+        keep("sefa", seed, 0.1, "records")
+        keep("sefa", seed, 0.1, "records", "smoke")
+    return tmp_path
+
+
+def run(*arguments: str) -> str:
+    outcome = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert outcome.exit_code == 0
+    return outcome.stdout
+
+
+def test_a_claim_that_does_not_hold_is_no_error() -> None:
+    text = run("contrafeat")
+    assert "Verdicts: 1 not held," in text
+    assert "contrafeat less ganspace: -0.2 [" in text
+    assert "smoke" not in text
+    assert "CRG" not in text
+
+
+def test_formats_and_presets() -> None:
+    (paper,) = json.loads(run("contrafeat", "--json", "--preset", "smoke"))
+    judged = [one for one in paper["verdicts"] if one["comparisons"]]
+    assert [(one["preset"], one["metric"]) for one in judged] == [("smoke", "s_disen")]
+    lines = list(csv.DictReader(io.StringIO(run("--format", "csv"))))
+    assert {line["paper"].split(":")[0] for line in lines} >= {"ContraFeat"}
+    assert len({line["paper"] for line in lines}) == len(load_claims())
+    assert {line["dataset"] for line in lines} == {"", "shapes3d"}
+
+
+def test_mistakes() -> None:
+    with pytest.raises(UnknownName, match="no paper 'contrafeet'; did you mean contrafeat"):
+        run("contrafeet")
+    with pytest.raises(UnknownName, match="did you mean shapes3d"):
+        run("--dataset", "shapes3")
+    with pytest.raises(BenchError, match="no folder elsewhere"):
+        run("--runs", "elsewhere")
+
+
+def test_shipped_claims_name_methods_and_settings_that_there_are() -> None:
+    for paper in load_claims().values():
+        for claim in paper.claims:
+            lookup("datasets", claim.dataset)
+            for side in (claim.left, *claim.right):
+                method = lookup("methods", side.method).load()
+                assert method.track == claim.track
+                settings = dict(side.settings)
+                if (discovery := settings.pop("directions", None)) is not None:
+                    assert lookup("methods", str(discovery)).track == "discovery"
+                method.configure("paper", settings)
+        for preset, methods in paper.defaults.items():
+            for name, usual in methods.items():
+                config = lookup("methods", name).load().configure(preset).model_dump()
+                assert config | usual == config
