@@ -20,7 +20,7 @@ def same_picture(method: Editor, train: ImageSet, share: float = 1e-3) -> str | 
 
     Args:
         method: It is left in the mode that it is in.
-        train: Its first images are edited.
+        train: A few images of it are edited.
         share: Edited images whose deviation is not above this share of the images' own are the
             same picture.
 
@@ -68,7 +68,8 @@ def _same(
     share: float,
     what: str = "images",
 ) -> str | None:
-    indices = torch.arange(min(_IMAGES, len(train)))
+    count = min(_IMAGES, len(train))
+    indices = torch.arange(count) * (len(train) // count)  # neighbours may be much alike
     device = next(method.parameters()).device
     images, labels = (some.to(device) for some in train.batch(indices))
     training = method.training
