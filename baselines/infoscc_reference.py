@@ -58,11 +58,12 @@ def _describe_encoder(state: State) -> dict[str, int | str]:
     first = state["_features.0.weight"]
     deep, wide = "_features.4.1.conv1.weight" in state, "_features.4.0.conv3.weight" in state
     base = "resnet50" if wide else "resnet18" if deep else "resnet10"
+    stem = "imagenet" if first.shape[2] == 7 else "strided or dense"  # whose weights look alike
     return {
         "channels": first.shape[1],
         "encoder_base": base,
         "encoder_width": first.shape[0],
-        "encoder_stem": "imagenet" if first.shape[2] == 7 else "strided",
+        "encoder_stem": stem,
         "projection_width": len(state["_l2.weight"]),
     }
 

@@ -418,6 +418,10 @@ def test_a_reference_stands_for_the_stages_that_made_it() -> None:
             "encoder base resnet18, this run's resnet10.*encoder_base=resnet18",
         ),
         ({"encoder_width": 8}, "encoder width 8, this run's 4"),
+        (
+            {"encoder_stem": "imagenet"},
+            "stem imagenet, this run's strided or dense: .* encoder_stem=imagenet",
+        ),
         ({"projection_width": 9}, "--set projection_width=9"),
         ({"n_basis": 2}, "n basis 2, this run's 3: choose --set n_basis=2"),
         ({"epsilon_dim": 7}, "--set epsilon_dim=7"),
