@@ -115,6 +115,10 @@ class ClassifierStage(Stage):
         config: How.
         data: Images and attributes.
 
+    Attributes:
+        places: int64 (N,), those of the images that it learns from.
+        epoch_steps: How many batches an epoch has.
+
     Raises:
         ValueError: The images fill no batch.
     """
@@ -150,7 +154,7 @@ class ClassifierStage(Stage):
         )
         self.optimizers = {"classifier": optimizer}
         self.artefact = Artefact(settings_of(config, ClassifierConfig), classifier)
-        self._table: tuple[Tensor, Tensor] | None = None
+        self._table: tuple[Tensor, Tensor] | None = None  # features (N, D), attributes (N, A)
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         if self._table is None:

@@ -143,6 +143,9 @@ class ContrastiveStage(Stage):
         config: How.
         train: The training images.
 
+    Attributes:
+        epoch_steps: How many batches an epoch has.
+
     Raises:
         ValueError: The images fill no batch.
     """
@@ -193,10 +196,10 @@ class ContrastiveStage(Stage):
     def collapsed(self) -> str | None:
         """Whether different images have the same projection, which leaves nothing to contrast."""
         images, _ = self._train.batch(torch.arange(min(_LOOKED_AT, len(self._train))))
-        training = self.encoder.training
+        device, training = next(self.encoder.parameters()).device, self.encoder.training
         self.encoder.eval()
         with torch.no_grad():
-            projections = self.encoder(images.to(self.encoder._l1.weight.device))[1]
+            projections = self.encoder(images.to(device))[1]
         self.encoder.train(training)
         spread = projections.std(dim=0, correction=0).norm().item()
         same_images = bool((images == images[:1]).all())

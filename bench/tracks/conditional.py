@@ -139,7 +139,10 @@ class _Points:
 
 
 def _look_at_samples(bench: Workbench, labels: Tensor) -> tuple[FeatureStatistics, Tensor | None]:
-    """What the extractor sees of samples, and what the method's own encoder sees of some."""
+    """What the extractor sees of samples, and (P, D), what the method's own encoder sees of some.
+
+    The latter is None where there is no such encoder, or no t-SNE that asks for it.
+    """
     chosen = torch.zeros(len(labels), dtype=torch.bool)
     chosen[bench.embedded] = bench.sampler.encodes and bench.options.tsne != "none"
     own: list[Tensor] = []
@@ -172,7 +175,7 @@ def _points(
 
 
 def _own_features_of_real_images(bench: Workbench) -> Tensor:
-    """Of the test images that stand beside the samples chosen."""
+    """(P, D), of the test images that stand beside the samples chosen."""
     places = bench.embedded_images
     found: list[Tensor] = []
     done = 0
@@ -210,7 +213,7 @@ def _features_identity(bench: Workbench, points: _Points) -> str:
 
 
 def _embedded(bench: Workbench, points: _Points, labels: Tensor) -> Embedded | None:
-    """Some of the points in two dimensions, for the picture."""
+    """Some of the points in two dimensions, for the picture; ``labels`` (N, A) are the samples'."""
     tsne = bench.tsne()
     if tsne is None:
         return None

@@ -19,7 +19,7 @@ from metrics.arrays import FloatArray
 
 _ROWS = 12  # of pictures on a page
 _UNCONDITIONED = 64  # samples in the figure of a method that takes no labels
-_NO_GROUP = -1
+_NO_GROUP = -1  # of a point without a class
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,8 @@ def draw_figures(subject: Subject, folder: Path) -> list[str]:
     Returns:
         Their paths relative to ``folder``.
     """
-    paths = []
-    by_label = subject.sampler.method.conditioned
-    paths += list((_draw_samples if by_label else _draw_unconditioned)(subject, folder))
+    draw = _draw_samples if subject.sampler.method.conditioned else _draw_unconditioned
+    paths = list(draw(subject, folder))
     traversals = subject.sampler.traversals()
     if traversals is not None:
         for layer in traversals.layers:
@@ -88,7 +87,8 @@ def _draw_samples(subject: Subject, folder: Path) -> Iterator[Path]:
     """A row for each class or attribute; what is drawn at random is the same down a column."""
     names = subject.requests.attributes.names
     what = "each class" if subject.requests.attributes.classes else "each attribute switched on"
-    for page, rows in enumerate(_pages(len(names)), start=1):
+    pages = _pages(len(names))
+    for page, rows in enumerate(pages, start=1):
         path = _page_path("samples", page)
         images = [_row(subject, column) for column in rows]
         save_traversals(
@@ -96,13 +96,14 @@ def _draw_samples(subject: Subject, folder: Path) -> Iterator[Path]:
             folder / path,
             [names[column].replace("_", " ") for column in rows],
             [str(number) for number in range(1, subject.pictures + 1)],
-            _titled(f"{subject.name}: samples of {what}", page, len(_pages(len(names)))),
+            _titled(f"{subject.name}: samples of {what}", page, len(pages)),
             column_title="draw",
         )
         yield path
 
 
 def _row(subject: Subject, column: int) -> Tensor:
+    """Samples (P, C, H, W) of the label that a column stands for."""
     labels = subject.requests.present(column, subject.pictures)
     return torch.cat([images.cpu() for images in subject.sampler.samples(labels, "pictures")])
 
@@ -176,6 +177,7 @@ def _groups(labels: Tensor, classes: bool) -> NDArray[np.int64]:
 
 
 def _pages(rows: int) -> list[range]:
+    """Which rows each page shows."""
     return [range(start, min(start + _ROWS, rows)) for start in range(0, rows, _ROWS)]
 
 

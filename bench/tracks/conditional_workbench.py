@@ -126,7 +126,7 @@ class Workbench:
     @property
     def count(self) -> int:
         """Samples, and test images, whose distributions are compared."""
-        return distribution_count(self.dataset, self.options)
+        return _distribution_count(self.dataset, self.options)
 
     @property
     def embedded(self) -> Tensor:
@@ -210,11 +210,6 @@ def open_workbench(
     return Workbench(sampler, requests, cast(Extractor, context.extractor), options, context)
 
 
-def distribution_count(images: Subset, options: ConditionalOptions) -> int:
-    """How many samples, and test images, the scores of distributions compare."""
-    return min(options.distribution_samples or len(images), len(images))
-
-
 def require_measurable(
     images: Subset, predictor: AttributePredictor | None, options: ConditionalOptions
 ) -> None:
@@ -230,7 +225,7 @@ def require_measurable(
             images, or too few of them for the perplexity.
     """
     _require_labels(images, predictor)
-    count = distribution_count(images, options)
+    count = _distribution_count(images, options)
     if count < max(2, options.inception_splits):
         raise BenchError(
             f"The track conditional has {counted(count, 'test image')}, and takes at least 2, and "
@@ -238,6 +233,11 @@ def require_measurable(
             "take more data, or lower the splits with --set."
         )
     require_embeddable(options.tsne, min(options.tsne_points, count), options.perplexity)
+
+
+def _distribution_count(images: Subset, options: ConditionalOptions) -> int:
+    """How many samples, and test images, the scores of distributions compare."""
+    return min(options.distribution_samples or len(images), len(images))
 
 
 def _require_labels(images: Subset, predictor: AttributePredictor | None) -> None:
