@@ -88,7 +88,7 @@ class RecognitionAttentionConfig(RecognitionConfig):
 class GANSpaceAttention(ContraFeat):
     """How much of each principal component each layer gets; see ``ContraFeat``."""
 
-    Config = GANSpaceAttentionConfig
+    Config = GANSpaceAttentionConfig  # type: ignore[assignment]  # which takes fewer values
     presets: ClassVar = {
         "smoke": {
             "num_directions": 4,
@@ -110,7 +110,7 @@ class GANSpaceAttention(ContraFeat):
 class SeFaAttention(ContraFeat):
     """How much of each closed-form direction each layer gets; see ``ContraFeat``."""
 
-    Config = SeFaAttentionConfig
+    Config = SeFaAttentionConfig  # type: ignore[assignment]  # which takes fewer values
     presets: ClassVar = {
         "smoke": {
             "num_directions": 4,
@@ -125,7 +125,7 @@ class SeFaAttention(ContraFeat):
 class LatentCLRAttention(LatentCLR):
     """LatentCLR whose directions and layers are learned together; see ``LatentCLR``."""
 
-    Config = LatentCLRAttentionConfig
+    Config = LatentCLRAttentionConfig  # type: ignore[assignment]  # which takes fewer values
     presets: ClassVar = {
         "smoke": {"num_directions": 4, "iterations": 5},
         # alpha as above, for codes of 64 numbers.
@@ -139,7 +139,7 @@ class RecognitionAttention(Recognition):
     See ``Recognition``.
     """
 
-    Config = RecognitionAttentionConfig
+    Config = RecognitionAttentionConfig  # type: ignore[assignment]  # which takes fewer values
     presets: ClassVar = {
         "smoke": {
             "num_directions": 4,

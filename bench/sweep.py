@@ -8,8 +8,13 @@ datasets, presets and seeds, all with the same settings::
     datasets = ["shapes3d"]
     presets = ["small"]
     seeds = "0..2"
+    variant = "ten directions"
     [grid.set]
     num_directions = 10
+
+Where a paper reports numbers of such settings, ``reported = ["Table 7"]`` at the top of the file
+names its tables, and ``variant`` says what they call a grid's settings: the result of the sweep
+then has measured and reported columns.
 """
 
 from __future__ import annotations
@@ -29,6 +34,7 @@ from bench.processes import process_state
 from bench.resolve import RunRequest, resolve_seeds
 from bench.run import RunOptions, execute
 from bench.spec import RunSpec, check_keys, parse_seeds, read_toml
+from leaderboard.reported import load_reported
 from leaderboard.schema import Result, describe_errors
 
 
@@ -42,6 +48,7 @@ class Grid(BaseModel):
     presets: list[str] = Field([RunRequest.preset], min_length=1)
     seeds: int | str = 0
     set: dict[str, Any] = {}
+    variant: str = ""
     generator: str | None = None
     predictor: str | None = None
     extractor: str | None = None
@@ -53,12 +60,29 @@ class Grid(BaseModel):
     def specs(self) -> list[RunSpec]:
         """The runs, seeds innermost."""
         seeds = parse_seeds(str(self.seeds))
-        single = self.model_dump(exclude={"methods", "datasets", "presets", "seeds", "set"})
+        single = self.model_dump(
+            exclude={"methods", "datasets", "presets", "seeds", "set", "variant"}
+        )
         specs = []
         for method, dataset, preset in product(self.methods, self.datasets, self.presets):
             request = RunRequest(method, dataset, preset, settings=self.set, **single)
             specs += resolve_seeds(request, seeds)
         return specs
+
+
+@dataclass(frozen=True)
+class SweepTable:
+    """A table of runs.
+
+    Attributes:
+        specs: The runs, in the table's order; one that several grids name comes once.
+        variants: What papers call the settings of a run, by its hash.
+        reported: The papers' tables whose numbers stand beside the results.
+    """
+
+    specs: list[RunSpec]
+    variants: dict[str, str]
+    reported: list[str]
 
 
 @dataclass(frozen=True)
@@ -77,19 +101,28 @@ class Outcome:
         return 0 if self.result is not None and self.result.status == "completed" else 3
 
 
-def read_table(path: Path) -> list[RunSpec]:
-    """The runs of a table, in its order; a run that several grids name comes once.
+def read_table(path: Path) -> SweepTable:
+    """The runs of a table, and what they are compared with.
 
     Raises:
         BenchError: The file is broken or names something unknown.
     """
     content = read_toml(path)
-    check_keys(content, ["grid"], f"key in {path}")
+    check_keys(content, ["grid", "reported"], f"key in {path}")
     grids = content.get("grid")
     if not isinstance(grids, list) or not grids or not all(isinstance(one, dict) for one in grids):
         raise BenchError(f"{path} has no [[grid]]; it needs one with methods and datasets.")
-    specs = [spec for grid in grids for spec in _grid(grid, path).specs()]
-    return list({spec.hash: spec for spec in specs}.values())
+    reported = content.get("reported", [])
+    if not isinstance(reported, list) or not all(isinstance(one, str) for one in reported):
+        raise BenchError(f'reported in {path} is no list of tables, such as ["Table 7"].')
+    check_keys(reported, {number.table for number in load_reported()}, "reported table")
+    specs: dict[str, RunSpec] = {}
+    variants: dict[str, str] = {}
+    for grid in (_grid(one, path) for one in grids):
+        for spec in grid.specs():
+            specs.setdefault(spec.hash, spec)
+            variants.setdefault(spec.hash, grid.variant)
+    return SweepTable(list(specs.values()), variants, reported)
 
 
 def execute_all(specs: Sequence[RunSpec], options: RunOptions, jobs: int = 1) -> Iterator[Outcome]:

@@ -63,10 +63,18 @@ def command(
     ctx.exit(exit_code(outcomes))
 
 
-def print_outcomes(outcomes: list[Outcome], root: Path, as_json: bool) -> None:
+def print_outcomes(
+    outcomes: list[Outcome], root: Path, as_json: bool, table: str | None = None
+) -> None:
     """The table of the results on stdout; what went wrong, and where runs lie, on stderr.
 
     Of several processes that train together, one prints.
+
+    Args:
+        outcomes: How the runs ended.
+        root: The folder of all runs.
+        as_json: Print the results as JSON instead.
+        table: The table of the results; by default their leaderboard.
     """
     from accelerate import PartialState
 
@@ -82,7 +90,7 @@ def print_outcomes(outcomes: list[Outcome], root: Path, as_json: bool) -> None:
         records = [result.model_dump(mode="json") for result in results]
         click.echo(json.dumps(records, indent=2, ensure_ascii=False))
     elif results:
-        _print_table(results)
+        click.echo(_leaderboard(results) if table is None else table, nl=False)
         for outcome in outcomes:
             if outcome.result:
                 click.echo(f"{root / outcome.spec.folder}", err=True)
@@ -105,8 +113,8 @@ def say_what_paper_costs(specs: list[RunSpec], root: Path) -> None:
         )
 
 
-def _print_table(results: list[Result]) -> None:
+def _leaderboard(results: list[Result]) -> str:
     from leaderboard.export import to_markdown
     from leaderboard.table import build_tables
 
-    click.echo(to_markdown(build_tables(results)), nl=False)
+    return to_markdown(build_tables(results))

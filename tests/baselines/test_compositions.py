@@ -40,7 +40,7 @@ TINY: dict[type[Discoverer], dict[str, Any]] = {
 def make(kind: type[Discoverer], data: TrainingData, **changes: Any) -> Any:
     torch.manual_seed(1)
     config = kind.configure("paper", {"num_directions": 3, **TINY.get(kind, {}), **changes})
-    return kind(config, data)  # type: ignore[arg-type]
+    return kind(config, data)
 
 
 def train(method: Discoverer, data: TrainingData) -> None:

@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 from bench.errors import BenchError, MissingFile
 from bench.plan import plan
 from bench.resolve import RunRequest, resolve
 from bench.run import RunOptions, execute
 from bench.sweep import execute_all, exit_code, read_table
+from leaderboard.reported import load_reported
 
 TOY = RunRequest("toy_parts:ToyMethod", "toy_parts:ToyDataset", "smoke")
 GRID = """
@@ -29,6 +31,8 @@ seeds = 1
 set = { rate = 0.5 }
 """
 
+TABLES = Path(__file__).parents[2] / "tables"
+
 pytestmark = pytest.mark.usefixtures("toys")
 
 
@@ -39,7 +43,7 @@ def table(folder: Path, text: str) -> Path:
 
 
 def test_a_grid_is_a_product_and_no_run_comes_twice(tmp_path: Path) -> None:
-    specs = read_table(table(tmp_path, GRID))
+    specs = read_table(table(tmp_path, GRID)).specs
     assert [(spec.preset, spec.seed) for spec in specs] == [
         ("smoke", 0),
         ("smoke", 1),
@@ -51,15 +55,53 @@ def test_a_grid_is_a_product_and_no_run_comes_twice(tmp_path: Path) -> None:
 
 
 def test_the_main_table_names_what_exists() -> None:
-    specs = read_table(Path(__file__).parents[2] / "tables" / "discovery.toml")
+    specs = read_table(TABLES / "discovery.toml").specs
     assert len(specs) == 15
     assert {spec.track for spec in specs} == {"discovery"}
+
+
+@pytest.mark.parametrize(
+    ("number", "runs", "unreported"),
+    [
+        (1, 6, set()),
+        (2, 8, {"subspace 8", "subspace 16", "subspace 64"}),
+        (4, 6, {"", "no attention"}),
+        (5, 5, set()),
+        (6, 5, set()),
+        (7, 8, {"pooled features, mask kept as released"}),
+    ],
+)
+def test_ablations_share_the_main_table_s_runs_and_name_what_papers_report(
+    number: int, runs: int, unreported: set[str]
+) -> None:
+    found = read_table(TABLES / f"contrafeat-table{number}.toml")
+    main = {spec.hash for spec in read_table(TABLES / "discovery.toml").specs}
+    assert len(found.specs) == runs
+    assert {spec.seed for spec in found.specs} == {0}
+    plain = {spec.hash for spec in found.specs if not spec.overrides}
+    assert plain & main
+    assert not {spec.hash for spec in found.specs if spec.overrides} & main
+    known = {(one.method, one.variant) for one in load_reported() if one.table in found.reported}
+    named = {(spec.method, found.variants[spec.hash]) for spec in found.specs}
+    assert {variant for _, variant in named - known} == unreported
+
+
+def test_baselines_with_and_without_attention_differ_in_nothing_else() -> None:
+    configs = {
+        spec.method: spec.config for spec in read_table(TABLES / "contrafeat-table4.toml").specs
+    }
+    for name in ("recognition", "latentclr"):
+        one, other = configs[name], configs[f"{name}+att"]
+        changed = {key for key in one if one[key] != other[key]}
+        assert changed - {"random_init"} == {"attention"}  # directions in a subspace ignore it
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "has no"),
+        ("reported = 'Table 7'\n[[grid]]\nmethods = ['sefa']\n", "no list of tables"),
+        ("reported = ['Tabel 7']\n[[grid]]\nmethods = ['sefa']\n", "did you mean Table"),
         ("[[gird]]\n", "did you mean grid"),
         ("grid = [1]\n", "has no"),
         ("[[grid]]\nmethods = []\ndatasets = ['shapes3d']\n", "methods: List should have"),
@@ -88,6 +130,7 @@ def test_one_run_stops_no_other(tmp_path: Path) -> None:
 def test_processes_share_the_work_and_find_the_same_numbers(tmp_path: Path) -> None:
     specs = [resolve(TOY, 0), resolve(replace(TOY, settings={"rate": -1}), 0), resolve(TOY, 1)]
     options = RunOptions(tmp_path / "many", device="cpu", quiet=True)
+    get_reusable_executor().shutdown()  # workers of an earlier test do not know the toys' folder
     outcomes = list(execute_all(specs, options, jobs=2))
     assert [outcome.spec for outcome in outcomes] == specs
     assert "A toy learns forwards" in str(outcomes[1].error)

@@ -178,14 +178,18 @@ def test_a_sweep_ends_with_one_table_and_can_be_called_again(tmp_path: Path) -> 
         '[[grid]]\nmethods = ["toy_parts:ToyMethod"]\ndatasets = ["toy_parts:ToyDataset"]\n'
         'presets = ["smoke"]\nset = { rate = 1e30 }\n'
     )
-    done = bench("sweep", table, "--device", "cpu", "--out", tmp_path / "runs")
+    sweep = ("sweep", table, "--device", "cpu", "--out", tmp_path / "runs")
+    lost = bench(*sweep, "--table", tmp_path / "absent" / "table.md")
+    assert (lost.exit_code, "no folder" in lost.stderr) == (2, True)
+    done = bench(*sweep, "--table", tmp_path / "table.md")
     assert done.exit_code == 3
+    assert (tmp_path / "table.md").read_text() == done.stdout
     assert "[2/3] toy_parts:ToyMethod on toy_parts:ToyDataset (smoke, seed 1): completed" in (
         done.stderr
     )
     assert "[3/3]" in done.stderr
     assert done.stdout.count("### ") == 1
     logs = {path: read_json_lines(path) for path in (tmp_path / "runs").rglob("log.jsonl")}
-    again = bench("sweep", table, "--device", "cpu", "--out", tmp_path / "runs")
+    again = bench(*sweep)
     assert again.stdout == done.stdout
     assert {path: read_json_lines(path) for path in logs} == logs

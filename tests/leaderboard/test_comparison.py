@@ -1,0 +1,80 @@
+"""Reported numbers in columns beside measured ones."""
+
+from __future__ import annotations
+
+from pydantic import JsonValue
+
+from leaderboard.comparison import beside_reported
+from leaderboard.export import to_markdown
+from leaderboard.reported import load_reported
+from leaderboard.schema import Measurement, Result
+from leaderboard.table import build_tables
+
+NUMBERS = [
+    number
+    for number in load_reported()
+    if number.table in ("Table 7", "eval_nav_nb_loss_compare.ipynb")
+]
+
+
+def _result(method: str, score: float, **overrides: JsonValue) -> Result:
+    return Result(
+        method=method,
+        track="discovery",
+        dataset="shapes3d",
+        preset="small",
+        seed=0,
+        overrides=overrides,
+        spec_hash=f"{method}{score}",
+        status="completed",
+        metrics=(Measurement(name="s_disen", value=score, higher_is_better=True),),
+    )
+
+
+def test_reported_numbers_have_columns_of_their_own_in_the_rows_of_their_variants() -> None:
+    results = [
+        _result("contrafeat", 0.1, focus="none"),
+        _result("contrafeat", 0.3),
+        _result("contrafeat", 0.2, focus="pooled-l2"),
+    ]
+    variants = {
+        ("contrafeat", 'focus="none"'): "no focus",
+        ("contrafeat", ""): "L2 mask",
+        ("contrafeat", 'focus="pooled-l2"'): "as released",
+    }
+    (table,) = beside_reported(build_tables(results), NUMBERS, variants)
+    assert [column.metric for column in table.columns] == [
+        "s_disen",
+        "s_disen, reported: paper (1)",
+        "n_discov, reported: paper (1)",
+        "s_disen, reported: authors-notebook (2)",
+        "n_discov, reported: authors-notebook (2)",
+    ]
+    found = {
+        (row.method, row.overrides): {name: cell.mean for name, cell in row.cells.items() if cell}
+        for row in table.rows
+    }
+    assert list(found)[:3] == [
+        ("contrafeat", 'no focus; focus="none"'),
+        ("contrafeat", "L2 mask"),
+        ("contrafeat", 'as released; focus="pooled-l2"'),
+    ]
+    assert found["contrafeat", 'no focus; focus="none"'] == {
+        "s_disen": 0.1,
+        "s_disen, reported: paper (1)": 0.298,
+        "n_discov, reported: paper (1)": 11.6,
+        "s_disen, reported: authors-notebook (2)": 0.247,
+        "n_discov, reported: authors-notebook (2)": 14,
+    }
+    assert found["contrafeat", 'as released; focus="pooled-l2"'] == {"s_disen": 0.2}
+    assert found["contrafeat", "pooled features"]["n_discov, reported: paper (1)"] == 11.0
+    assert {row.status for row in table.rows[3:]} == {"not run"}
+    text = to_markdown([table])
+    assert "(2) Reported by Xinqi Zhu" in text
+    assert "dataset ffhq" in text
+
+
+def test_numbers_of_other_tracks_are_left_out() -> None:
+    other = _result("contrafeat", 0.1).model_copy(update={"track": "editing"})
+    (table,) = build_tables([other])
+    assert beside_reported([table], NUMBERS, {}) == [table]
