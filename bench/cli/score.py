@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import click
 
+from bench.cli.score_contrast import contrast
 from bench.cli.score_options import (
     as_json_option,
     batch_size_option,
@@ -15,12 +15,10 @@ from bench.cli.score_options import (
     fake_option,
     feature_options,
     net_option,
+    print_report,
     real_option,
     seed_option,
 )
-
-if TYPE_CHECKING:
-    from bench.score.report import Report
 
 _SEED = 2020  # torch-fidelity's, for the scores that are defined by its draws
 _CHAMFER_POINTS = 1000  # of each side
@@ -57,7 +55,7 @@ def fd(real: Path, fake: Path, as_json: bool, **features: Any) -> None:
     from bench.score.distributions import score_fd
     from bench.score.folders import FeatureOptions
 
-    _print(score_fd(real, fake, FeatureOptions(**features)), as_json)
+    print_report(score_fd(real, fake, FeatureOptions(**features)), as_json)
 
 
 @command.command(
@@ -101,7 +99,7 @@ def kd(
 
     options = FeatureOptions(**features)
     drawn = {"subsets": subsets, "subset_size": subset_size, "seed": seed}
-    _print(score_kd(real, fake, options, **drawn), as_json)
+    print_report(score_kd(real, fake, options, **drawn), as_json)
 
 
 @command.command(
@@ -128,7 +126,7 @@ def inception(fake: Path, splits: int, seed: int, as_json: bool, **features: Any
     from bench.score.distributions import score_is
     from bench.score.folders import FeatureOptions
 
-    _print(score_is(fake, FeatureOptions(**features), splits=splits, seed=seed), as_json)
+    print_report(score_is(fake, FeatureOptions(**features), splits=splits, seed=seed), as_json)
 
 
 @command.command(
@@ -153,7 +151,7 @@ def prdc(real: Path, fake: Path, neighbours: int | None, as_json: bool, **featur
     from bench.score.distributions import score_prdc
     from bench.score.folders import FeatureOptions
 
-    _print(score_prdc(real, fake, FeatureOptions(**features), neighbours=neighbours), as_json)
+    print_report(score_prdc(real, fake, FeatureOptions(**features), neighbours=neighbours), as_json)
 
 
 @command.command(
@@ -197,7 +195,9 @@ def chamfer(
             "and another metric.",
             err=True,
         )
-    _print(score_chamfer(real, fake, FeatureOptions(**features), tsne=tsne, seed=seed), as_json)
+    print_report(
+        score_chamfer(real, fake, FeatureOptions(**features), tsne=tsne, seed=seed), as_json
+    )
 
 
 @command.command(
@@ -242,7 +242,7 @@ def ppl(as_json: bool, **options: Any) -> None:
     """Perceptual path length of a generator: how fast images change between codes in Z."""
     from bench.score.path_length import score_ppl
 
-    _print(score_ppl(**options), as_json)
+    print_report(score_ppl(**options), as_json)
 
 
 @command.command(
@@ -270,7 +270,7 @@ def hashes(first: Path, second: Path, hash_size: str, as_json: bool) -> None:
     """
     from bench.score.pairs import score_hashes
 
-    _print(score_hashes(first, second, hash_size=int(hash_size)), as_json)
+    print_report(score_hashes(first, second, hash_size=int(hash_size)), as_json)
 
 
 @command.command(
@@ -295,7 +295,7 @@ def lpips(
     """Perceptual distance of two images, or of images that have the same names in two folders."""
     from bench.score.pairs import score_lpips
 
-    _print(score_lpips(first, second, net=net, device=device), as_json)
+    print_report(score_lpips(first, second, net=net, device=device), as_json)
 
 
 @command.command(
@@ -339,7 +339,7 @@ def disentanglement(
             "samples; --fast takes a quick one of another name.",
             err=True,
         )
-    _print(score_disentanglement(codes, factors, names, seed=seed), as_json)
+    print_report(score_disentanglement(codes, factors, names, seed=seed), as_json)
 
 
 @command.command(
@@ -379,11 +379,7 @@ def classification(
         zero_division=int(zero_division),
         id_column=id_column,
     )
-    _print(report, as_json)
+    print_report(report, as_json)
 
 
-def _print(report: Report, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
-    else:
-        click.echo(report.as_text())
+command.add_command(contrast)

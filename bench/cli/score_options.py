@@ -1,13 +1,17 @@
-"""What several commands of ``bench score`` ask in the same words."""
+"""What several commands of ``bench score`` ask and print in the same words."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from bench.score.report import Report
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -94,3 +98,11 @@ def seed_option(default: int) -> Callable[[_F], _F]:
         show_default=True,
         help="Seeds all that is drawn.",
     )
+
+
+def print_report(report: Report, as_json: bool) -> None:
+    """Print scores as tables, or as JSON."""
+    if as_json:
+        click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
+    else:
+        click.echo(report.as_text())
