@@ -23,32 +23,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.attention import EvenAttention, LearnedAttention
 from baselines.base import Batch, Discoverer, Stage, TrainingData
 from baselines.contrafeat import mixed_codes
-from baselines.deformators import (
-    Deformator,
-    FullyConnectedDeformator,
-    GivenDirections,
-    IdentityDeformator,
-    LinearDeformator,
-    OrthogonalDeformator,
-    ProjectiveDeformator,
-    RandomDeformator,
-    unit_shifts,
-    unit_vector_steps,
-)
+from baselines.deformators import unit_shifts, unit_vector_steps
 from baselines.directions import SubspaceDirections, all_alike, require_generator
-from baselines.nets.shift_predictors import (
-    LENET_SMALLEST,
-    LeNetPredictor,
-    ResNetPredictor,
-    from_reference,
-)
+from baselines.nets.shift_predictors import ResNetPredictor, from_reference
 from baselines.nets.stylegan2_loss import minimize
 from baselines.randomness import Draws
 from baselines.recognition_config import Distribution, RecognitionConfig
-from baselines.subspace import ExactSubspace, SubspaceStage, gathered
+from baselines.subspace import SubspaceStage, gathered
+
+# Where files of the release do not fit.
+_DEFORMATOR_REMEDY = "set deformator, num_directions and out_dim as it was trained with"
+_PREDICTOR_REMEDY = "set predictor, lenet_width and num_directions as it was trained with"
 
 
 class Recognition(Discoverer):
@@ -96,7 +83,7 @@ class Recognition(Discoverer):
                 f"{generator.num_ws} layers: choose at most that many."
             )
         self.config = config
-        self.deformator = _deformator(config, generator.w_dim)
+        self.deformator = config.make_deformator(generator.w_dim)
         self.num_directions = config.num_directions or self.deformator.input_dim
         if self.num_directions > self.deformator.input_dim:
             raise ValueError(
@@ -104,8 +91,8 @@ class Recognition(Discoverer):
                 f"has only {self.deformator.input_dim} here: choose at most that many, or "
                 "deformator=linear."
             )
-        self.layer_weights = _attention(config, self.num_directions, generator.num_ws)
-        self.predictor = _predictor(config, self.num_directions, generator)
+        self.layer_weights = config.make_attention(self.num_directions, generator.num_ws)
+        self.predictor = config.make_predictor(self.num_directions, generator)
         self.register_buffer("accuracy", torch.tensor(0.0))
         self._given: frozenset[str] = frozenset()  # what load_reference took over
 
@@ -297,51 +284,6 @@ def _steps(draws: Draws, count: int, config: RecognitionConfig) -> Tensor:
     draw = draws.uniform if config.shift_distribution == "uniform" else draws.normal
     rows = draw("step", count, 1)[:, 0]
     return sampled_steps(rows, config.shift_distribution, config.shift_scale, config.min_shift)
-
-
-def _deformator(config: RecognitionConfig, dim: int) -> Deformator:
-    out = config.out_dim or dim
-    count = config.num_directions or dim
-    if config.deformator == "ortho":
-        return OrthogonalDeformator(out, dim, config.random_init)
-    if config.deformator == "fc":
-        return FullyConnectedDeformator(out, dim, config.inner_dim)
-    if config.deformator == "id":
-        return IdentityDeformator(dim)
-    if config.deformator == "random":
-        return RandomDeformator(count, out, dim)
-    if config.deformator == "subspace":
-        subspace = ExactSubspace(dim, config.subspace_size)
-        return GivenDirections(SubspaceDirections(subspace, count), count, dim)
-    kind = LinearDeformator if config.deformator == "linear" else ProjectiveDeformator
-    return kind(count, out, dim, config.random_init)
-
-
-def _attention(config: RecognitionConfig, directions: int, layers: int) -> nn.Module:
-    if config.attention == "learned":
-        return LearnedAttention(directions, layers)
-    return EvenAttention(directions, layers, 1.0 if config.attention == "ones" else 1.0 / layers)
-
-
-def _predictor(config: RecognitionConfig, directions: int, generator: Any) -> nn.Module:
-    if config.predictor == "resnet18":
-        return ResNetPredictor(
-            directions, "resnet18", config.first_convolution, config.predictor_size
-        )
-    if generator.img_resolution < LENET_SMALLEST:
-        raise ValueError(
-            f"predictor=lenet needs images of at least {LENET_SMALLEST} pixels, and the "
-            f"generator's have {generator.img_resolution}: choose predictor=resnet18."
-        )
-    device = next(generator.parameters()).device
-    with torch.no_grad():
-        codes = torch.zeros(1, generator.num_ws, generator.w_dim, device=device)
-        channels = generator.synthesis(codes, noise_mode="const").shape[1]
-    return LeNetPredictor(directions, channels, config.lenet_width)
-
-
-_DEFORMATOR_REMEDY = "set deformator, num_directions and out_dim as it was trained with"
-_PREDICTOR_REMEDY = "set predictor, lenet_width and num_directions as it was trained with"
 
 
 def _fill(module: nn.Module, state: Mapping[str, Tensor], remedy: str) -> None:

@@ -1,14 +1,34 @@
-"""Settings of the recognition model (``baselines.recognition``)."""
+"""Settings of the recognition model (``baselines.recognition``), and the networks they ask for."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 from pydantic import Field, model_validator
+from torch import nn
 
+from baselines.attention import EvenAttention, LearnedAttention
 from baselines.base import MethodConfig
-from baselines.deformators import DeformatorName
-from baselines.nets.shift_predictors import FirstConvolution
+from baselines.deformators import (
+    Deformator,
+    DeformatorName,
+    FullyConnectedDeformator,
+    GivenDirections,
+    IdentityDeformator,
+    LinearDeformator,
+    OrthogonalDeformator,
+    ProjectiveDeformator,
+    RandomDeformator,
+)
+from baselines.directions import SubspaceDirections
+from baselines.nets.shift_predictors import (
+    LENET_SMALLEST,
+    FirstConvolution,
+    LeNetPredictor,
+    ResNetPredictor,
+)
+from baselines.subspace import ExactSubspace
 
 Distribution = Literal["uniform", "normal"]
 
@@ -88,3 +108,49 @@ class RecognitionConfig(MethodConfig):
         if self.predictor == "lenet" and self.predictor_size is not None:
             raise ValueError("predictor_size is for predictor=resnet18 only: leave it out")
         return self
+
+    def make_deformator(self, dim: int) -> Deformator:
+        """The deformator for codes of ``dim`` numbers."""
+        out = self.out_dim or dim
+        count = self.num_directions or dim
+        if self.deformator == "ortho":
+            return OrthogonalDeformator(out, dim, self.random_init)
+        if self.deformator == "fc":
+            return FullyConnectedDeformator(out, dim, self.inner_dim)
+        if self.deformator == "id":
+            return IdentityDeformator(dim)
+        if self.deformator == "random":
+            return RandomDeformator(count, out, dim)
+        if self.deformator == "subspace":
+            subspace = ExactSubspace(dim, self.subspace_size)
+            return GivenDirections(SubspaceDirections(subspace, count), count, dim)
+        kind = LinearDeformator if self.deformator == "linear" else ProjectiveDeformator
+        return kind(count, out, dim, self.random_init)
+
+    def make_attention(self, directions: int, layers: int) -> nn.Module:
+        """What gives each of ``layers`` its part of each direction, (K, L)."""
+        if self.attention == "learned":
+            return LearnedAttention(directions, layers)
+        weight = 1.0 if self.attention == "ones" else 1.0 / layers
+        return EvenAttention(directions, layers, weight)
+
+    def make_predictor(self, directions: int, generator: Any) -> nn.Module:
+        """The predictor for a generator's images.
+
+        Raises:
+            ValueError: They are too small for it.
+        """
+        if self.predictor == "resnet18":
+            return ResNetPredictor(
+                directions, "resnet18", self.first_convolution, self.predictor_size
+            )
+        if generator.img_resolution < LENET_SMALLEST:
+            raise ValueError(
+                f"predictor=lenet needs images of at least {LENET_SMALLEST} pixels, and the "
+                f"generator's have {generator.img_resolution}: choose predictor=resnet18."
+            )
+        device = next(generator.parameters()).device
+        with torch.no_grad():
+            codes = torch.zeros(1, generator.num_ws, generator.w_dim, device=device)
+            channels = generator.synthesis(codes, noise_mode="const").shape[1]
+        return LeNetPredictor(directions, channels, self.lenet_width)
