@@ -296,7 +296,7 @@ def _judged(claim: Claim, place: _Place, runs: _Runs) -> list[Verdict]:
             place.preset,
             ", ".join(filter(None, (place.condition, _peculiar(identity, [*found])))),
             comparisons,
-            tuple(runs.lost),
+            tuple(dict.fromkeys(runs.lost)),
         )
         for identity, comparisons in found.items()
     ]

@@ -135,7 +135,7 @@ def _tables(verdicts: Sequence[Verdict]) -> tuple[str, str]:
     overview, details = [], []
     for number, ((_, *place), members) in enumerate(groups.items(), start=1):
         metrics = [
-            ", ".join(plain(one.metric) for one in members if one.status == status)
+            ", ".join(_metric(one) for one in members if one.status == status)
             for status in _DECIDED
         ]
         where = plain(", ".join(filter(None, place)))
@@ -149,6 +149,15 @@ def _tables(verdicts: Sequence[Verdict]) -> tuple[str, str]:
         markdown_table(("", "claim", "on", *_DECIDED), overview),
         markdown_table(("", "metric", "left less right", "seeds", "verdict"), details),
     )
+
+
+def _metric(verdict: Verdict) -> str:
+    marked = any(_over_samples(comparison) for comparison in verdict.comparisons)
+    return plain(verdict.metric) + " (samples)" * marked
+
+
+def _over_samples(comparison: Comparison) -> bool:
+    return comparison.difference is not None and comparison.difference.basis == "samples"
 
 
 def _claim(claim: Claim) -> str:
@@ -183,8 +192,7 @@ def _interval(comparison: Comparison) -> str:
 
 def _seeds(comparison: Comparison) -> str:
     seeds = ", ".join(map(str, comparison.seeds))
-    difference = comparison.difference
-    return f"{seeds} (samples)" if difference and difference.basis == "samples" else seeds
+    return f"{seeds} (samples)" if _over_samples(comparison) else seeds
 
 
 def _outcome(comparison: Comparison) -> str:

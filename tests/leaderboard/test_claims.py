@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -136,7 +137,9 @@ def test_one_seed_has_the_intervals_over_samples_and_says_so():
     assert (found.basis, comparison.status, comparison.seeds) == ("samples", "held", (0,))
     assert found.low == pytest.approx(0.1 - math.hypot(0.03, 0.04))
     assert found.high == pytest.approx(0.1 + math.hypot(0.1, 0.2))
-    assert "0 (samples)" in to_markdown(_judged(results))
+    text = to_markdown(_judged(results))
+    assert "| 0 (samples) | held" in text
+    assert "| s_disen (samples) |" in text
 
 
 def test_counts_that_differ_alike_in_all_seeds_are_not_certain_for_it():
@@ -323,6 +326,14 @@ def test_sides_can_have_names(tmp_path):
     assert (claim.left.label, claim.left.settings) == ("A", {"size": 30})
     results = _runs("a", [0.9, 0.91, 0.9], overrides={"size": 30}) + _runs("a", [0.1] * 3)
     assert _one(claim, results).status == "held"
+
+
+def test_the_guides_example_is_a_file_of_claims(tmp_path):
+    guide = Path(__file__).parents[2] / "docs" / "claims.md"
+    example = guide.read_text("utf-8").split("```toml\n")[1].split("```")[0]
+    (tmp_path / "paper.toml").write_text(example)
+    (claim,) = load_claims(tmp_path)["paper"].claims
+    assert [side.label for side in (claim.left, *claim.right)] == ["new (width=64)", "old", "older"]
 
 
 def test_the_papers_own_numbers_bear_out_their_claims():
