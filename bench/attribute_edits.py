@@ -115,7 +115,8 @@ class _Bench:
         method = trained.method
         if not isinstance(method, Inverter):
             raise BenchError(
-                f"{trained.spec.method} encodes no images; give a run of the track reconstruction."
+                f"{trained.spec.method} encodes no images; give a run of the track reconstruction "
+                "or discovery."
             )
         self.method = method
         self.test = trained.parts.images("test")

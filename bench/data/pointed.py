@@ -18,35 +18,45 @@ from bench.errors import BenchError
 _TEST = "test:"
 
 
-def pointed_images(pointers: Iterable[str], test: Subset) -> tuple[Tensor, list[str]]:
+def pointed_images(
+    pointers: Iterable[str], test: Subset, size: int | None = None
+) -> tuple[Tensor, list[str]]:
     """The images that some pointers lead to, as a method of the dataset takes them.
 
-    Files and folders are made square and resized as by ``ImageFolder``, to the dataset's size;
-    smaller images are not enlarged.
+    Files and folders are made square and resized as by ``ImageFolder``; smaller images are not
+    enlarged.
 
     Args:
         pointers: Each is the path of an image or of a folder of images, or ``test:PLACES`` with
             places of the test part, as in ``test:3,17``.
         test: The test part of the dataset.
+        size: Height and width of the images in pixels; None for the dataset's.
 
     Returns:
         Images, float32 (N, C, H, W) in [-1, 1], and their names.
 
     Raises:
-        BenchError: A pointer leads nowhere, or to what is no image or too small a one.
+        BenchError: A pointer leads nowhere, to what is no image or too small a one, or into a
+            dataset of another size.
     """
-    found = [pair for pointer in pointers for pair in _follow(pointer, test)]
+    size = size or test.dataset.size
+    found = [pair for pointer in pointers for pair in _follow(pointer, test, size)]
     images, names = (list(part) for part in zip(*found, strict=True)) if found else ([], [])
     return torch.stack(images) if images else torch.empty(0), names
 
 
-def _follow(pointer: str, test: Subset) -> Iterator[tuple[Tensor, str]]:
+def _follow(pointer: str, test: Subset, size: int) -> Iterator[tuple[Tensor, str]]:
     if pointer.startswith(_TEST):
         places = _places(pointer, len(test))
+        if size != test.dataset.size:
+            raise BenchError(
+                f"The test part has images of {test.dataset.size} pixels and {size} are asked "
+                f"for: give files in place of {pointer!r}."
+            )
         images, _ = test.batch(torch.tensor(places))
         yield from zip(images, (f"{_TEST}{place}" for place in places), strict=True)
         return
-    path, size = Path(pointer), test.dataset.size
+    path = Path(pointer)
     if path.is_dir():
         folder = ImageFolder(path, size)
         images, _ = folder.batch(torch.arange(len(folder)))

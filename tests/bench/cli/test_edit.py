@@ -86,6 +86,8 @@ def test_the_method_is_read_back_as_it_was(run: Path) -> None:
         (("--without", "test:1,2", "--with", "test:3"), "are no pairs"),
         ((*PAIR, "--neutral", "test:4"), "belong together"),
         (("--without", "missing.png", "--with", "test:3"), "There is no image missing.png"),
+        (("--without", "test:1"), "give pairs of images by --without and --with"),
+        ((*PAIR, "--direction", "3", "--step", "-1", "1"), "--direction, --step are for runs of"),
     ],
 )
 def test_images_that_give_no_direction(

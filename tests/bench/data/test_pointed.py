@@ -72,3 +72,10 @@ def test_images_of_no_use(test_part: Subset, tmp_path: Path) -> None:
         pointed_images([str(tmp_path / "text.png")], test_part)
     with pytest.raises(BenchError, match="40 x 12 pixels and the method works on 16 x 16"):
         pointed_images([str(tmp_path / "low.png")], test_part)
+
+
+def test_images_of_another_size_than_the_dataset(test_part: Subset, folder: Path) -> None:
+    images, _ = pointed_images([str(folder)], test_part, 12)
+    assert images.shape == (3, 3, 12, 12)
+    with pytest.raises(BenchError, match="has images of 16 pixels and 12 are asked for"):
+        pointed_images(["test:0"], test_part, 12)
