@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -66,7 +66,9 @@ class PioneerConfig(MethodConfig):
     images_per_stage: int = Field(2_400_000, ge=1)
     first_image: int = Field(1, ge=0)
     total_images: int | None = Field(None, ge=1)
-    batch_sizes: tuple[int, ...] = Field((128, 128, 128, 64, 32, 16, 8), min_length=1)
+    batch_sizes: tuple[Annotated[int, Field(ge=2)], ...] = Field(
+        (128, 128, 128, 64, 32, 16, 8), min_length=1
+    )
     kl_weight: float = Field(0.1, ge=0)
     match_x_weight: float = Field(1.0, ge=0)
     stable_match_x_factor: float = Field(1.5, ge=0)
@@ -127,7 +129,6 @@ class Pioneer(Inverter):
             "latent_size": 32,
             "wide_phases": 1,
             "images_per_stage": 12,
-            "total_images": 40,
             "batch_sizes": (6,),
             "pool_size": 8,
         },
@@ -207,6 +208,9 @@ class CyclicStage(Stage):
     """One update of the encoder, then some of the generator, at growing resolutions.
 
     Of several processes, each compares the latents of its own images with N(0, I) and keeps a pool.
+
+    Raises:
+        ValueError: Training ends before the images' own resolution is faded in.
     """
 
     name = "progressive"
@@ -215,7 +219,11 @@ class CyclicStage(Stage):
         super().__init__()
         self.method, self.config, self.data = method, method.config, data
         self.progression = self.config.progression(method.levels)
-        self.steps, self.batch_size = self.progression.steps, max(self.config.batch_sizes)
+        self.progression.require_last_level(
+            f"total_images={self.progression.total}",
+            "raise total_images, or lower images_per_stage",
+        )
+        self.steps, self.batch_size = self.progression.steps, self.progression.largest_batch
         self.optimizers = {
             name: torch.optim.Adam(
                 getattr(method, name).parameters(),
@@ -228,7 +236,7 @@ class CyclicStage(Stage):
         self.averages = [
             Average(method.generator, method.running_generator, lambda _: self.config.average_decay)
         ]
-        self._grown = False  # whether the last step trained the networks at their full size
+        self._trained = False
 
     def shown(self, step: int) -> range:
         return self.progression.shown(step)
@@ -236,7 +244,7 @@ class CyclicStage(Stage):
     def step(self, batch: Batch) -> Terms:
         assert batch.images is not None
         phase = self.progression.phase(batch.step)
-        self._grown = phase.stable and phase.level == self.method.levels - 1
+        self._trained = batch.step == self.steps - 1
         images = mirrored(batch.images, batch.draws) if self.config.flip else batch.images
         images = faded(shrunk(images, phase.resolution), phase.alpha)
         report = self.update_encoder(images, self._latents(batch, "encoder"), phase, batch.draws)
@@ -297,8 +305,8 @@ class CyclicStage(Stage):
         return report
 
     def collapsed(self) -> str | None:
-        """Not looked for before: layers that no step has reached make one picture of all."""
-        return same_reconstruction(self.method, self.data.train) if self._grown else None
+        """Not looked for before the end: young layers make one picture of all, and learn more."""
+        return same_reconstruction(self.method, self.data.train) if self._trained else None
 
     def _latents(self, batch: Batch, purpose: str) -> Tensor:
         assert batch.images is not None
