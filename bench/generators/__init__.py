@@ -6,7 +6,7 @@ Importing this package does not import torch, so that lists and plans can ask it
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench import catalog
 from bench.downloads import locate
@@ -14,8 +14,6 @@ from bench.errors import BenchError, MissingFile
 
 if TYPE_CHECKING:
     import torch
-
-    from baselines.nets.stylegan2 import Generator
 
 _SHIPPED_NAME = "shapes3d-stylegan2"
 _SHIPPED = Path(__file__).parent / "weights"
@@ -34,8 +32,10 @@ _RESOLUTIONS = {
 }
 
 
-def load_generator(name: str | Path, device: torch.device | str = "cpu") -> Generator:
+def load_generator(name: str | Path, device: torch.device | str = "cpu") -> Any:
     """Load a generator: frozen, in evaluation mode, its ``sha256`` that of the weights' file.
+
+    A StyleGAN2 has ``mapping`` and ``synthesis``; other networks take latents to images.
 
     Args:
         name: A name of the catalog, or the path of a ``.pkl``, ``.pt`` or ``.safetensors`` file.
@@ -57,12 +57,10 @@ def load_generator(name: str | Path, device: torch.device | str = "cpu") -> Gene
         path = weights_path(entry.name)
     import torch
 
-    from bench.checkpoints import read_generator
-
-    generator = read_generator(path)
+    generator = _read(path)
     _require_resolution(str(name), path, generator.img_resolution)
     # Much faster on a CPU, the same on a GPU.
-    generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    generator.to(memory_format=torch.channels_last)
     return generator.to(device)
 
 
@@ -81,6 +79,21 @@ def weights_path(name: str) -> Path:
             "`bench pretrain stylegan2 --dataset shapes3d`."
         )
     return path
+
+
+def _read(path: Path) -> Any:
+    """A StyleGAN2 or, where a file holds none, a progressive GAN's generator."""
+    from bench.checkpoints import read_generator
+    from bench.checkpoints.architecture import OtherArchitecture
+    from bench.checkpoints.pggan import read_pggan
+
+    try:
+        return read_generator(path)
+    except OtherArchitecture:
+        generator = read_pggan(path)
+        if generator is None:
+            raise
+        return generator
 
 
 def _path_of(name: str | Path) -> Path | None:

@@ -1,0 +1,67 @@
+"""Progressive GANs by path: as genforce's files or plain state dicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from baselines.nets import pggan
+from baselines.nets.single_layer import SingleLayer
+from bench.checkpoints.architecture import OtherArchitecture
+from bench.files import sha256_of
+from bench.generators import load_generator
+from bench.parts import load_parts
+from bench.resolve import RunRequest, resolve
+
+KINDS = {
+    "narrow": pggan.Weights(56, 8),
+    "even": pggan.Weights(1024, 6),
+    "fused": pggan.Weights(56, 8, fused=True),
+    "spectral": pggan.Weights(56, 8, spectral=True),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_widths_follow_from_shapes(kind: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = pggan.Generator(16, 5, weights=KINDS[kind]).eval()
+    path = tmp_path / "pggan.pth"
+    other = {name: tensor + 1 for name, tensor in network.state_dict().items()}
+    torch.save({"generator": other, "generator_smooth": network.state_dict(), "step": 3}, path)
+    loaded = load_generator(path)
+    z = torch.randn(2, 5)
+    torch.testing.assert_close(loaded(z), network(z))
+    assert (loaded.sha256, loaded.z_dim, loaded.img_resolution) == (sha256_of(path), 5, 16)
+    assert not loaded(z).requires_grad
+
+
+def test_directions_are_looked_for_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "pggan.safetensors"
+    save_file(pggan.Generator(16, 5, weights=KINDS["narrow"]).state_dict(), path)
+    spec = resolve(RunRequest("sefa", "shapes3d", "smoke", generator=str(path)), 0)
+    parts = load_parts(spec, torch.device("cpu"))
+    assert isinstance(parts.generator, SingleLayer)
+    assert parts.weights["generator"] == sha256_of(path) == parts.generator.sha256
+    images = parts.generator.synthesis(parts.generator.mapping(torch.randn(2, 5)))
+    assert images.shape == (2, 3, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        ({"layer2.bias": None}, "no whole generator of a progressive GAN .'layer2.bias'"),
+        ({"layer3.weight": torch.zeros(4, 4, 3, 3)}, "layer3.weight"),
+        ({"output0.weight": None}, "no StyleGAN2 generator"),
+    ],
+)
+def test_what_does_not_fit_is_named(
+    broken: dict[str, torch.Tensor | None], told: str, tmp_path: Path
+) -> None:
+    state = pggan.Generator(16, 5, weights=KINDS["narrow"]).state_dict() | broken
+    path = tmp_path / "pggan.safetensors"
+    save_file({name: tensor for name, tensor in state.items() if tensor is not None}, path)
+    with pytest.raises(OtherArchitecture, match=told):
+        load_generator(path)
