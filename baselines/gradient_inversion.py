@@ -4,10 +4,13 @@ Creswell and Bharath, "Inverting the Generator of a Generative Adversarial Netwo
 arXiv 1802.05701), minimise a loss between an image and G(z) over z, with many images at once.
 Lipton and Tripathi, "Precise Recovery of Latent Vectors from Generative Adversarial Networks"
 (2017, arXiv 1702.04782), draw numbers of z that leave the prior's range anew (stochastic clipping).
-Abdal et al., "Image2StyleGAN" (2019, arXiv 1904.03189), do it in StyleGAN's latent space, begin at
-the mean w, use Adam at 0.01 for 5000 steps and add a feature loss.
+Abdal et al., "Image2StyleGAN" (2019, arXiv 1904.03189), do it in StyleGAN's W+, one vector for each
+layer, begin at the mean w, use Adam at 0.01 for 5000 steps and add a feature loss. Karras et al.,
+"Analyzing and Improving the Image Quality of StyleGAN" (2020, section 5), have one vector for all
+layers (W) and measure their noise by the deviation of the latents.
 
-The defaults are Image2StyleGAN's optimiser on the mean square of pixels. In place of random starts
+Here it is one vector in W too, and the rate counts in standard deviations of the latents. The
+defaults are Image2StyleGAN's steps and rate on the mean square of pixels. In place of random starts
 for each image, the same fixed starts serve all images, so that the latents of an image do not
 depend on what else is inverted; of several starts, the one that ends best counts. Differing from
 all three, more starts may be drawn than are followed (``candidates``): each image follows those

@@ -1,7 +1,8 @@
 """The latent space that images are inverted into: W of a StyleGAN2, z of any other generator.
 
 StyleGAN2's z is too entangled to be found by an encoder, so that its inversion works in W, with one
-vector for all layers (Karras et al. 2020, section 5; Abdal et al., Image2StyleGAN, 2019).
+vector for all layers (Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020,
+section 5). Image2StyleGAN (Abdal et al. 2019) works in W+, with a vector for each layer.
 """
 
 from __future__ import annotations
