@@ -3,8 +3,8 @@
 The latent loss of Dogan and Keles, "Semi-supervised Image Attribute Editing using Generative
 Adversarial Networks" (2020, CRG), equation 1, as an error: the mean of (E(G(z)) - z)^2. Methods
 draw z from different priors, on scales from a unit sphere to W of a StyleGAN2. Divided by the
-prior's spread the error compares: 1 is that of the prior's mean, whatever the image, and 2 that of
-latents drawn anew.
+variance of the very latents that are looked for, the error compares: 1 is that of their own mean,
+whatever the image, and about 2 that of other latents of the prior.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ def latent_errors(found: Any, true: Any) -> FloatArray:
 
 
 def prior_spread(latents: Any) -> float:
-    """The variance of the entries of latents, averaged over the entries: 1 for N(0, I).
+    """The variance of the entries of latents about their own mean, averaged over the entries.
+
+    An estimate of the prior's variance from N draws, smaller by a factor of 1 - 1 / N on average:
+    about 1 for N(0, I).
 
     Args:
         latents: (N, D) draws of a prior.

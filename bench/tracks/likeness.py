@@ -81,7 +81,7 @@ class LatentPairs:
 
     @property
     def spread(self) -> float:
-        """The variance of the true latents.
+        """The variance of these true latents about their own mean, not the prior's itself.
 
         Raises:
             BenchError: They are all the same.

@@ -10,7 +10,7 @@ stated and with the floors that a reader needs beside it:
   compares the feature maps of the track's extractor.
 - ``generated_...`` are the same for the method's own samples, which its decoder can make exactly.
 - ``latent_error``: of those, the squared error of encode(decode(z)) against z, relative to the
-  variance of z, so that priors of any scale compare: 1 is what the prior's mean has.
+  variance of these z, so that priors of any scale compare: 1 is what their mean has.
   ``latent_mse`` is the same error as it is. ``dataset_latent_...`` are of held-out images whose
   latents the dataset knows, for methods whose own decoder makes those images of them.
 - ``fd:EXTRACTOR``, ``kd:EXTRACTOR`` and ``is:EXTRACTOR`` are of samples, against held-out images.
