@@ -23,6 +23,7 @@ GUIDES = [
     "docs/clustering.md",
     "docs/conditional.md",
     "docs/datasets.md",
+    "docs/discovery.md",
     "docs/disentanglement.md",
     "docs/editing.md",
     "docs/metrics.md",
