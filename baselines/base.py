@@ -231,6 +231,11 @@ class Method(nn.Module):
         raise ValueError(f"{type(self).__name__} takes no checkpoint of another program.")
 
     @classmethod
+    def ignores_generator(cls, config: MethodConfig) -> str | None:
+        """Why such settings leave aside a generator that was asked for, and the remedy; or None."""
+        return None
+
+    @classmethod
     def configure(cls, preset: str, overrides: Mapping[str, Any] | None = None) -> MethodConfig:
         """The configuration of a preset with overrides on top; ``paper`` changes nothing.
 

@@ -140,6 +140,16 @@ class CRG(Inverter):
             given["pggan"] = {**cls.presets.get(preset, {}).get("pggan", {}), **given["pggan"]}
         return super().configure(preset, given)
 
+    @classmethod
+    def ignores_generator(cls, config: MethodConfig) -> str | None:
+        assert isinstance(config, CRGConfig)
+        if config.stage_one == "given":
+            return None
+        return (
+            "with stage_one=train, it trains one of its own; add --set stage_one=given, or leave "
+            "--generator out"
+        )
+
     def stages(self, data: TrainingData) -> Iterator[Stage]:
         if self.pggan is not None:
             yield PGGANStage(self.pggan, data)

@@ -155,6 +155,13 @@ def resolve(request: RunRequest, seed: int, *, allow_absent: bool = False) -> Ru
     )
     contents |= generator_hash | predictor_hash
     extractor = request.extractor or getattr(track, "extractor", None)
+    config = configured(method, request.preset, settings, f"setting of {method_entry.name}")
+    ignored = method.ignores_generator(method.Config.model_validate(config))
+    if request.generator and ignored:
+        raise BenchError(
+            f"{method_entry.name} would make nothing of the generator {request.generator}: "
+            f"{ignored}."
+        )
     return RunSpec(
         method=method_entry.name,
         track=method.track,
@@ -164,7 +171,7 @@ def resolve(request: RunRequest, seed: int, *, allow_absent: bool = False) -> Ru
         extractor=lookup("extractors", extractor).name if extractor else None,
         preset=request.preset,  # type: ignore[arg-type]  # checked above
         seed=seed,
-        config=configured(method, request.preset, settings, f"setting of {method_entry.name}"),
+        config=config,
         track_options=_limited(
             track,
             configured(

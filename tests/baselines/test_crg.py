@@ -27,6 +27,8 @@ from baselines.nets.crg_encoder import NarrowEncoder, VGGEncoder
 from baselines.pggan import PGGANStage
 from baselines.randomness import Draws, data_order, normals
 from bench import verify
+from bench.errors import BenchError
+from bench.resolve import RunRequest, resolve
 
 GOLDEN = Path(__file__).parents[1] / "data" / "reconstruction" / "crg_latent_editing"
 TINY: dict[str, Any] = {
@@ -283,6 +285,15 @@ def test_the_own_generator_is_trained_with_its_spectral_norms() -> None:
     assert all(name.startswith("generator_ema.") for name in changed)
     assert any(name in dict(method.pggan.named_buffers()) for name in changed)
     assert not method.eval().space.generator.training
+
+
+@pytest.mark.parametrize("name", ["crg", "crg-tg"])
+def test_a_generator_that_would_not_be_used_is_refused(name: str) -> None:
+    request = RunRequest(name, "shapes3d", "paper", generator="shapes3d-stylegan2")
+    with pytest.raises(BenchError, match=r"stage_one=train.*; add --set stage_one=given"):
+        resolve(request, 0)
+    resolve(replace(request, generator=None), 0)
+    resolve(replace(request, settings={"stage_one": "given"}), 0)
 
 
 def test_settings_of_the_first_stage_change_those_of_the_preset() -> None:
