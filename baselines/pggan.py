@@ -87,7 +87,7 @@ class PGGANConfig(MethodConfig):
         spectral_norm: Normalise every weight of both networks.
         fused: Change the resolution within convolutions.
         minibatch_std_group: Images that the minibatch standard deviation compares; batches are
-            smaller, or multiples of it.
+            multiples of it, each process's part at least that.
         generator_rate: Learning rate of Adam.
         discriminator_rate: Likewise.
         beta1: Of Adam, for both networks.
@@ -128,7 +128,7 @@ class PGGANConfig(MethodConfig):
     def _check(self) -> PGGANConfig:
         group = max(self.minibatch_std_group, 1)
         for count in self.batch_sizes:
-            if count > group and count % group:
+            if count % group:
                 raise ValueError(
                     f"batch_sizes holds {count}, no multiple of minibatch_std_group={group}"
                 )
@@ -241,6 +241,7 @@ class PGGANStage(Stage):
         images = faded(shrunk(images, phase.resolution), phase.alpha)
         images = images.contiguous(memory_format=torch.channels_last)
         updates = self.config.discriminator_steps
+        self._require_groups(len(images) // updates)
         report: Terms = {}
         for update, reals in enumerate(images.chunk(updates)):
             share = batch.draws.uniform(f"share/{update}/{phase.level}", len(reals))
@@ -283,6 +284,15 @@ class PGGANStage(Stage):
         if before == 0 or after > 1e-3 * before:
             return None
         return f"all samples are the same picture (spread {after:.1e} of {before:.1e})"
+
+    def _require_groups(self, count: int) -> None:
+        """Refuse ``count`` images of an update where a group would have fewer than asked for."""
+        group = max(self.config.minibatch_std_group, 1)
+        if count % group:
+            raise ValueError(
+                f"a process gets {count} images of an update, no multiple of minibatch_std_group="
+                f"{group}: raise batch_sizes, or lower the group or the number of processes"
+            )
 
     def _latents(self, batch: Batch, purpose: str, phase: Phase, count: int) -> Tensor:
         """Standard normal latents; a level draws numbers of its own, its batches being its own."""

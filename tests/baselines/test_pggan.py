@@ -331,6 +331,12 @@ def test_settings_that_do_not_fit_are_named() -> None:
         PGGANConfig(batch_sizes=(8, 0))
     with pytest.raises(ValidationError, match=r"batch_sizes holds 6, .*minibatch_std_group=4"):
         PGGANConfig(batch_sizes=(8, 6, 3))
+    with pytest.raises(ValidationError, match=r"batch_sizes holds 2, .*minibatch_std_group=4"):
+        PGGANConfig(batch_sizes=(8, 2))
+    stage = PGGANStage(make(), DATA)
+    half = Batch(0, Draws(7, 0, 0, 1), torch.zeros(2, 3, 8, 8), processes=4)
+    with pytest.raises(ValueError, match=r"process gets 2 images .*minibatch_std_group=4"):
+        stage.step(half)
     with pytest.raises(ValueError, match=r"level of detail is 3\.0 and there are 0 to 1"):
         make().generator(torch.zeros(1, 6), lod=3.0)
     with pytest.raises(ValueError, match=r"conditional: give labels of shape \(N, 2\)"):
