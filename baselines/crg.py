@@ -97,6 +97,7 @@ class CRG(Inverter):
         super().__init__(config, data)
         self.config = config
         self.pggan: PGGAN | None = None
+        self._generator_trained = False
         self.generator_copy: nn.Module | None = None
         if config.stage_one == "train":
             self.pggan = PGGAN(config.pggan, data.size, data.channels)
@@ -150,8 +151,24 @@ class CRG(Inverter):
             "--generator out"
         )
 
+    def load_reference(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Take over the generator ``Gs`` of the authors' program; the encoder is trained to it.
+
+        Raises:
+            ValueError: It is missing or of another architecture, or another one is inverted.
+        """
+        if self.pggan is None:
+            raise ValueError(
+                "a checkpoint of CRG stands for the generator's training, and there is none with "
+                "stage_one=given: add --set stage_one=train, or leave --checkpoint out"
+            )
+        if "Gs" not in states:
+            raise ValueError("the checkpoint lacks the generator Gs of CRG's authors")
+        self.pggan.load_generator(states["Gs"])
+        self._generator_trained = True
+
     def stages(self, data: TrainingData) -> Iterator[Stage]:
-        if self.pggan is not None:
+        if self.pggan is not None and not self._generator_trained:
             yield PGGANStage(self.pggan, data)
         first = round(self.config.latent_only_share * self.config.iterations)
         if first:

@@ -27,7 +27,7 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from baselines.base import Average, Batch, MethodConfig, Stage, TrainingData
-from baselines.nets.pggan import Discriminator, Generator, Weights
+from baselines.nets.pggan import Discriminator, Generator, Weights, architecture
 from baselines.pggan_losses import Terms, criticism, discriminator_terms, generator_terms
 from baselines.progressive import Phase, Progression, faded, levels_of, shrunk
 from baselines.randomness import mirrored
@@ -205,6 +205,30 @@ class PGGAN(nn.Module):
         super().train(mode)
         self.generator_ema.eval()
         return self
+
+    def load_generator(self, state: Mapping[str, Tensor]) -> None:
+        """Take over a moving average that was trained elsewhere; training is then over.
+
+        Raises:
+            ValueError: It is of another architecture; the message names the setting.
+        """
+        theirs, ours = architecture(state), architecture(self.generator.state_dict())
+        for setting, value in theirs.items():
+            if ours[setting] != value:
+                place = "pggan" if setting == "z_dim" else "dataset"
+                raise ValueError(
+                    f"the checkpoint's {setting} is {value}, this run's {ours[setting]}: change it "
+                    f"by --set {place}.{setting}={value}"
+                )
+        for network in (self.generator, self.generator_ema):
+            try:
+                network.load_state_dict(dict(state))
+            except RuntimeError as error:
+                raise ValueError(
+                    "the checkpoint's generator has other layers: change this run's by --set "
+                    "pggan.channel_base, pggan.generator_channels, pggan.spectral_norm or "
+                    f"pggan.fused ({' '.join(str(error).split())})"
+                ) from error
 
 
 class PGGANStage(Stage):

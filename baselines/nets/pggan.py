@@ -12,6 +12,8 @@ one is faded in.
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -319,6 +321,24 @@ class Dense(Equalized):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activated(F.linear(x.flatten(1), self.used_weight(), self.bias))
+
+
+def architecture(state: Mapping[str, Tensor]) -> dict[str, int]:
+    """What a generator's state dict says of its images and latents.
+
+    Raises:
+        ValueError: It is of no such generator.
+    """
+    try:
+        levels = sum(bool(re.fullmatch(r"output\d+\.weight", name)) for name in state)
+        first, colours = state["layer0.weight"], state["output0.weight"]
+        return {
+            "size": FIRST_RESOLUTION << (levels - 1),
+            "channels": colours.shape[0],
+            "z_dim": first.shape[1],
+        }
+    except (IndexError, KeyError) as error:
+        raise ValueError(f"the checkpoint is of no progressive generator ({error})") from error
 
 
 def minibatch_deviation(x: Tensor, group: int) -> Tensor:

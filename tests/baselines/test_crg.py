@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -27,6 +28,7 @@ from baselines.nets.crg_encoder import NarrowEncoder, VGGEncoder
 from baselines.pggan import PGGANStage
 from baselines.randomness import Draws, data_order, normals
 from bench import verify
+from bench.checkpoints.states import read_states
 from bench.errors import BenchError
 from bench.resolve import RunRequest, resolve
 
@@ -269,6 +271,35 @@ def test_the_generator_is_trained_first_unless_given() -> None:
     assert isinstance(first, PGGANStage)
     assert [stage.name for stage in rest] == ["latent", "cyclic"]
     assert method.space.generator is method.pggan.generator_ema
+
+
+def test_the_authors_generator_stands_for_the_first_stage(tmp_path: Path) -> None:
+    golden = verify.Case(GOLDEN.parent / "crg_pggan_sn_generator")
+    arrays = {name: value.numpy() for name, value in golden.weights.items()}
+    np.savez(tmp_path / "Gs.npz", **arrays)
+    states = read_states("crg", tmp_path)
+    widths = {"z_dim": 10, "channel_base": 128, "generator_channels": 10}
+    some = data(generator=None)
+    method = make(some=some, stage_one="train", pggan=widths)
+    method.load_reference(states)
+    assert [stage.name for stage in method.stages(some)] == ["latent", "cyclic"]
+    with torch.no_grad():
+        images = method.space.images(golden.inputs["latent"])
+    torch.testing.assert_close(images, golden.expected["lod0.0.call1"], atol=5e-5, rtol=5e-4)
+    for changes, message in (
+        ({"stage_one": "given"}, "add --set stage_one=train"),
+        ({"pggan": {**widths, "z_dim": 9}}, r"z_dim is 10, this run's 9: .*pggan\.z_dim=10"),
+        ({"pggan": {**widths, "generator_channels": 9}}, r"other layers: .*generator_channels"),
+    ):
+        some = data() if "stage_one" in changes else data(generator=None)
+        with pytest.raises(ValueError, match=message):
+            make(some=some, **{"stage_one": "train", **changes}).load_reference(states)
+    with pytest.raises(ValueError, match=r"size is 16, this run's 32: .*dataset\.size=16"):
+        make(some=data(generator=None, size=32), stage_one="train").load_reference(states)
+    for broken in ({"ToRGB_lod0/weight": np.ones(1)}, {"FromRGB_lod0/weight": np.ones(1)}):
+        np.savez(tmp_path / "Gs.npz", **broken, x=np.ones(1))
+        with pytest.raises(BenchError, match="variables of Gs"):
+            read_states("crg", tmp_path)
 
 
 def test_the_own_generator_is_trained_with_its_spectral_norms() -> None:
