@@ -26,7 +26,7 @@ import torch
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from baselines.base import Average, Batch, MethodConfig, Stage, TrainingData
+from baselines.base import Artefact, Average, Batch, MethodConfig, Stage, TrainingData
 from baselines.nets.pggan import Discriminator, Generator, Weights, architecture
 from baselines.pggan_losses import Terms, criticism, discriminator_terms, generator_terms
 from baselines.progressive import Phase, Progression, faded, levels_of, shrunk
@@ -248,6 +248,7 @@ class PGGANStage(Stage):
         }
         decay = self.config.ema_decay**self.config.discriminator_steps
         self.averages = [Average(pggan.generator, pggan.generator_ema, lambda step: decay)]
+        self.artefact = Artefact(self.config.model_dump(mode="json"), pggan)
 
     def shown(self, step: int) -> range:
         return self.progression.shown(step)

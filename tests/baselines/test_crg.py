@@ -271,6 +271,9 @@ def test_the_generator_is_trained_first_unless_given() -> None:
     assert isinstance(first, PGGANStage)
     assert [stage.name for stage in rest] == ["latent", "cyclic"]
     assert method.space.generator is method.pggan.generator_ema
+    assert first.artefact is not None
+    assert first.artefact.module is method.pggan
+    assert first.artefact.settings == settings.pggan.model_dump(mode="json")
 
 
 def test_the_authors_generator_stands_for_the_first_stage(tmp_path: Path) -> None:
