@@ -43,9 +43,14 @@ class Latents:
         """How many numbers an encoder returns for an image."""
         return 2 * self.dim if self.kind == "gv" else self.dim
 
+    @property
+    def normal(self) -> bool:
+        """Whether the prior is normal; it is uniform otherwise."""
+        return self.kind in ("g", "gv")
+
     def draw(self, purpose: str, count: int, draws: Draws) -> Tensor:
         """``count`` latents (N, D) of the prior."""
-        if self.kind in ("g", "gv"):
+        if self.normal:
             return _DEVIATION * draws.normal(purpose, count, self.dim)
         return 2 * draws.uniform(purpose, count, self.dim) - 1
 

@@ -309,6 +309,11 @@ def test_priors_have_the_official_spread() -> None:
         assert z.var().item() == pytest.approx(expected, rel=0.03)
 
 
+@pytest.mark.parametrize(("latent", "path"), [("u", "linear"), ("gv", "spherical")])
+def test_paths_between_latents_keep_to_the_prior(latent: str, path: str) -> None:
+    assert make(BiGAN, latent=latent).interpolation == path
+
+
 def test_collapse_is_seen() -> None:
     method = make(BiGAN).train()
     with torch.no_grad():
