@@ -231,6 +231,12 @@ class Method(nn.Module):
         raise ValueError(f"{type(self).__name__} takes no checkpoint of another program.")
 
     @classmethod
+    def extractors_of(cls, config: MethodConfig) -> tuple[str, ...]:
+        """Names of the extractors that such settings have training ask for (``extractor``)."""
+        name = getattr(config, "extractor", None)
+        return () if name is None else (name,)
+
+    @classmethod
     def ignores_generator(cls, config: MethodConfig) -> str | None:
         """Why such settings leave aside a generator that was asked for, and the remedy; or None."""
         return None

@@ -142,6 +142,12 @@ class CRG(Inverter):
         return super().configure(preset, given)
 
     @classmethod
+    def extractors_of(cls, config: MethodConfig) -> tuple[str, ...]:
+        assert isinstance(config, CRGConfig)
+        weights = config.encoder_weights if config.encoder == "vgg16" else "random"
+        return ("vgg16",) if weights == "imagenet" else ()
+
+    @classmethod
     def ignores_generator(cls, config: MethodConfig) -> str | None:
         assert isinstance(config, CRGConfig)
         if config.stage_one == "given":

@@ -18,7 +18,7 @@ from bench.errors import BenchError
 from bench.generators import load_generator
 from bench.parts import load_parts, open_dataset
 from bench.predictors import load_predictor
-from bench.resolve import ABSENT, load_track
+from bench.resolve import ABSENT, load_method, load_track
 from bench.run import build_method, stage_artefacts
 from bench.rundir import RunDirectory
 from bench.spec import RunSpec
@@ -125,7 +125,9 @@ def plan(spec: RunSpec, root: Path) -> Plan:
 def _needs(spec: RunSpec) -> Iterator[Need]:
     """Entries of the table of downloads that the run names, the method's own extractor included."""
     names = {spec.dataset, spec.generator, spec.predictor}
-    for extractor in (spec.extractor, spec.config.get("extractor")):
+    method = load_method(spec.method)
+    own = method.extractors_of(method.Config.model_validate(spec.config))
+    for extractor in (spec.extractor, *own):
         names.add(str(extractor).partition(":")[0])  # NAME:VARIANT has the weights of NAME
     if spec.data is not None:
         names.discard(spec.dataset)

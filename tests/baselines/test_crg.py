@@ -30,6 +30,7 @@ from baselines.randomness import Draws, data_order, normals
 from bench import verify
 from bench.checkpoints.states import read_states
 from bench.errors import BenchError
+from bench.plan import plan
 from bench.resolve import RunRequest, resolve
 
 GOLDEN = Path(__file__).parents[1] / "data" / "reconstruction" / "crg_latent_editing"
@@ -328,6 +329,17 @@ def test_a_generator_that_would_not_be_used_is_refused(name: str) -> None:
         resolve(request, 0)
     resolve(replace(request, generator=None), 0)
     resolve(replace(request, settings={"stage_one": "given"}), 0)
+
+
+def test_a_plan_names_the_weights_that_the_encoder_starts_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("BENCH_WEIGHTS", "TORCH_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    found = plan(resolve(RunRequest("crg", "shapes3d", "paper"), 0), tmp_path)
+    assert [(need.name, need.present) for need in found.needs] == [("vgg16", False)]
+    for changes in ({"encoder": "narrow"}, {"encoder_weights": "random"}):
+        assert CRG.extractors_of(CRG.configure("paper", changes)) == ()
 
 
 def test_settings_of_the_first_stage_change_those_of_the_preset() -> None:
