@@ -148,12 +148,9 @@ class PGGANConfig(MethodConfig):
             batch_sizes=tuple(self.discriminator_steps * count for count in self.batch_sizes),
             hold=self.held_iterations,
         )
-        last = progression.phase(progression.steps - 1)
-        if last.resolution < size or not last.stable:
-            raise ValueError(
-                f"images={self.images} end the progressive training before {size} px are faded in: "
-                "raise images, or lower stable_images and fade_images"
-            )
+        progression.require_last_level(
+            f"images={self.images}", "raise images, or lower stable_images and fade_images"
+        )
         return progression
 
     def weights(self, channels: int) -> Weights:

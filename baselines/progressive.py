@@ -112,6 +112,23 @@ class Progression:
         """How often the last resolution is halved: 0 when all is done, and fractions in fades."""
         return self.levels - 1 - phase.level + (1 - phase.alpha)
 
+    def require_last_level(self, length: str, remedy: str) -> None:
+        """Refuse a training that ends before its last level is faded in.
+
+        Args:
+            length: The setting that says how long it is, and its value, for the message.
+            remedy: What to change.
+
+        Raises:
+            ValueError: It does.
+        """
+        last = self.phase(self.steps - 1) if self.steps else self.at(self.start)
+        if last.level < self.levels - 1 or not last.stable:
+            size = FIRST_RESOLUTION << (self.levels - 1)
+            raise ValueError(
+                f"{length} end the progressive training before {size} px are faded in: {remedy}"
+            )
+
     def _begin(self, level: int) -> float:
         """Images seen when a level's fade begins."""
         return level * (self.fade + self.stable) - (0 if self.first_fades else self.fade)
