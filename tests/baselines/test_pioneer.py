@@ -345,8 +345,10 @@ def test_data_and_settings_that_do_not_fit_are_named() -> None:
         make(size=24)
     with pytest.raises(ValueError, match=r"latent_size=2 .* no channel for 64 px"):
         make(size=64, latent_size=2)
-    with pytest.raises(ValueError, match="batch_size"):
-        take(only_stage(make(batch_sizes=(1,))), range(1))
+    with pytest.raises(ValidationError, match="batch_sizes"):
+        make(batch_sizes=(16, 1))
+    with pytest.raises(ValueError, match=r"total_images=150 end .* before 16 px .* raise total"):
+        only_stage(make(total_images=150))
     with pytest.raises(ValidationError, match="generator_steps"):
         make(generator_steps=0)
 
@@ -357,5 +359,7 @@ def test_presets_fit_small_images(preset: str) -> None:
     assert isinstance(config, PioneerConfig)
     for size in (32, 64, 128):
         with torch.device("meta"):
-            Pioneer(config, replace(data(), size=size))
-    assert config.progression(4).phase(config.progression(4).steps - 1).resolution == 32
+            method = Pioneer(config, replace(data(), size=size))
+        progression = config.progression(method.levels)
+        progression.require_last_level("images", "raise")
+        assert progression.phase(progression.steps - 1).resolution == size
