@@ -125,7 +125,7 @@ def edit(z: Tensor, direction: Tensor, k: Tensor | float) -> Tensor:
 
     Args:
         z: (N, D).
-        direction: (D,), of length 1.
+        direction: (D,), of length 1, or (N, D), one for each latent.
         k: One amount for all, or (N,); negative ones take the attribute out.
 
     Returns:

@@ -5,7 +5,7 @@ Dogan and Keles (2020), sections 3.3 to 4.4; ``baselines.latent_editing`` holds 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from baselines import latent_editing as editing
 from baselines.base import Inverter
-from bench.data.pointed import pointed_images
+from bench.data.pointed import RESIZING, is_file, pointed_images
 from bench.errors import BenchError, counted
 from bench.figures import save_distributions, save_heat_map, save_traversals
 from bench.trained import Trained
@@ -56,8 +56,9 @@ def edit_images(trained: Trained, request: EditRequest, folder: Path) -> dict[st
     Args:
         trained: A run of an ``Inverter``.
         request: What to edit.
-        folder: ``edits.png`` is written there; ``pairs.png`` for several pairs, ``projections.png``
-            where sets are given.
+        folder: ``edits.png`` is written there; for several pairs ``pairs.png``, how alike their
+            directions are, and ``edits-by-pair.png``, the first source edited by each; and
+            ``projections.png`` where sets are given.
 
     Returns:
         What was found, ready for JSON.
@@ -79,33 +80,79 @@ def edit_images(trained: Trained, request: EditRequest, folder: Path) -> dict[st
     except ValueError as error:
         raise BenchError(_sentence(error)) from error
     length = float((attributed.latents - without.latents).norm(dim=1).mean())
-    unit = length if request.unit == "pair" else 1.0
-    amounts = tuple(request.amounts) or _DEFAULT_AMOUNTS
-    bench.draw_edits(sources, names, direction, amounts, unit, folder / "edits.png")
+    amounts = _Amounts(tuple(request.amounts) or _DEFAULT_AMOUNTS, request.unit, length)
     figures = [folder / "edits.png"]
+    bench.draw_edits(sources, direction.expand(len(names), -1), names, amounts, figures[-1])
+    labels = [f"{a} to {b}" for a, b in zip(first, second, strict=True)]
     report: dict[str, Any] = {
         "method": trained.spec.method,
         "pairs": [list(pair) for pair in zip(first, second, strict=True)],
         "pair distance": _rounded(length),
-        "amounts": list(amounts),
-        "unit": request.unit,
+        "amounts": list(amounts.given),
+        "unit": amounts.unit,
+        "k": [_rounded(k) for k in amounts.k],
     }
-    if len(directions) > 1:
-        figures.append(folder / "pairs.png")
-        labels = [f"{a} to {b}" for a, b in zip(first, second, strict=True)]
-        report |= _compare_pairs(directions, direction, labels, figures[-1])
+    if any(map(is_file, (*request.source, *request.without, *request.attributed))):
+        report["resizing"] = RESIZING
+    if len(labels) > 1:
+        figures += [folder / "pairs.png", folder / "edits-by-pair.png"]
+        report |= _compare_pairs(directions, direction, labels, figures[-2])
+        each = torch.cat([directions, direction[None]])
+        bench.draw_edits(sources.first(len(each)), each, [*labels, "mean"], amounts, figures[-1])
     if request.neutral_set:
         figures.append(folder / "projections.png")
-        found = bench.analysis(request, direction, figures[-1])
-        safe = editing.safe_range(sources.latents, direction, found) / unit
-        report |= _analysed(found, dict(zip(names, safe.tolist(), strict=True)))
+        neutral, _ = bench.encoded(request.neutral_set)
+        having, _ = bench.encoded(request.attributed_set)
+        study = editing.study_pairs(
+            without.latents, attributed.latents, neutral.latents, having.latents
+        )
+        _draw_projections(study.mean_projections, figures[-1])
+        safe = editing.safe_range(sources.latents, direction, study.mean_projections)
+        report |= _analysed(study.mean_projections)
+        report["safe amounts"] = dict(zip(names, _rows(safe / amounts.unit_length), strict=True))
+        if len(labels) > 1:
+            found = map(_analysed, study.projections)
+            report["by pair"] = dict(zip(labels, found, strict=True))
     return {**report, "figures": [str(figure) for figure in figures]}
 
 
 @dataclass(frozen=True)
+class _Amounts:
+    """How far edits go: as asked for, and as the ``k`` of equation 4."""
+
+    given: tuple[float, ...]
+    unit: Unit
+    pair_distance: float
+
+    @property
+    def unit_length(self) -> float:
+        return self.pair_distance if self.unit == "pair" else 1.0
+
+    @property
+    def k(self) -> list[float]:
+        return [amount * self.unit_length for amount in self.given]
+
+    @property
+    def titles(self) -> list[str]:
+        exact = [f"k = {k:.3g}" for k in self.k]
+        if self.unit == "latent":
+            return exact
+        return [
+            f"{amount:g} of the pair\n{title}"
+            for amount, title in zip(self.given, exact, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
 class _Encoded:
-    images: Tensor
-    latents: Tensor
+    images: Tensor  # (N, C, H, W)
+    latents: Tensor  # (N, D)
+
+    def first(self, count: int) -> _Encoded:
+        """The first image so many times."""
+        return _Encoded(
+            *(part[:1].expand(count, *part.shape[1:]) for part in (self.images, self.latents))
+        )
 
 
 class _Bench:
@@ -134,15 +181,14 @@ class _Bench:
     def draw_edits(
         self,
         sources: _Encoded,
+        directions: Tensor,
         names: Sequence[str],
-        direction: Tensor,
-        amounts: Sequence[float],
-        unit: float,
+        amounts: _Amounts,
         path: Path,
     ) -> None:
-        """Each source, its reconstruction, and its edits."""
+        """Each source, its reconstruction, and its edits along its row of directions (N, D)."""
         latents = torch.stack(
-            [editing.edit(sources.latents, direction, k * unit) for k in (0.0, *amounts)], dim=1
+            [editing.edit(sources.latents, directions, k) for k in (0.0, *amounts.k)], dim=1
         )
         made = [
             self.method.decode(part.to(self.device)).cpu()
@@ -153,33 +199,26 @@ class _Bench:
             torch.cat([sources.images[:, None], decoded], dim=1),
             path,
             rows=names,
-            columns=["input", "reconstruction", *(f"k = {k:g}" for k in amounts)],
+            columns=["input", "reconstruction", *amounts.titles],
             title="Edits along the direction of the reference pairs",
             column_title="",
         )
 
-    def analysis(self, request: EditRequest, direction: Tensor, path: Path) -> editing.Projections:
-        """The normal distributions of the two sets along the direction, fitted and drawn."""
-        neutral, _ = self.encoded(request.neutral_set)
-        attributed, _ = self.encoded(request.attributed_set)
-        found = editing.analyse(neutral.latents, attributed.latents, direction)
-        save_distributions(
-            {"without": found.neutral.numpy(), "with the attribute": found.attributed.numpy()},
-            path,
-            title="Where images lie along the direction",
-            value_title="projection of the latent",
-        )
-        return found
+
+def _draw_projections(found: editing.Projections, path: Path) -> None:
+    save_distributions(
+        {"without": found.neutral.numpy(), "with the attribute": found.attributed.numpy()},
+        path,
+        title="Where images lie along the direction",
+        value_title="projection of the latent",
+    )
 
 
-def _analysed(found: editing.Projections, safe: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+def _analysed(found: editing.Projections) -> dict[str, Any]:
     return {
         "without": _normal(found.neutral_mean, found.neutral_deviation),
         "with": _normal(found.attributed_mean, found.attributed_deviation),
         "separation": _rounded(found.separation),
-        "safe amounts": {
-            name: [_rounded(bound) for bound in bounds] for name, bounds in safe.items()
-        },
     }
 
 
@@ -204,6 +243,10 @@ def _compare_pairs(
 
 def _normal(mean: float, deviation: float) -> dict[str, float]:
     return {"mean": _rounded(mean), "deviation": _rounded(deviation)}
+
+
+def _rows(values: Tensor) -> list[list[float]]:
+    return [[_rounded(value) for value in row] for row in values.tolist()]
 
 
 def _rounded(value: float) -> float:

@@ -29,8 +29,9 @@ class _NumbersCommand(click.Command):
     cls=_NumbersCommand,
     epilog="""\b
 IMAGES is an image's file, a folder of images, or places of the dataset's test
-part, as in test:3,17. Options of images can be repeated; the first image of
---without and the first of --with are a pair, and so on.
+part, as in test:3,17. Files are cut to their central square and resized to the
+method's size. Options of images can be repeated; the first image of --without
+and the first of --with are a pair, and so on.
 
 Codes that images are projected to, for a run of the track discovery, are kept
 in OUT/codes and used again. The preset small takes 300 steps, a minute or less

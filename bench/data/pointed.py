@@ -15,6 +15,8 @@ from bench.data.image_folder import ImageFolder, read_square, scaled
 from bench.data.subset import Subset
 from bench.errors import BenchError
 
+RESIZING = "files are cut to their central square and resized by Lanczos"
+
 _TEST = "test:"
 
 
@@ -45,8 +47,13 @@ def pointed_images(
     return torch.stack(images) if images else torch.empty(0), names
 
 
+def is_file(pointer: str) -> bool:
+    """Whether a pointer leads to files, which ``RESIZING`` is done to."""
+    return not pointer.startswith(_TEST)
+
+
 def _follow(pointer: str, test: Subset, size: int) -> Iterator[tuple[Tensor, str]]:
-    if pointer.startswith(_TEST):
+    if not is_file(pointer):
         places = _places(pointer, len(test))
         if size != test.dataset.size:
             raise BenchError(

@@ -35,7 +35,11 @@ def test_a_pair_gives_edits(run: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     report = json.loads(done.output)
     assert report["amounts"] == [0.5, 1.0, 1.5]
+    assert report["k"] == pytest.approx(
+        [0.5 * k * report["pair distance"] for k in (1, 2, 3)], rel=0.01
+    )
     assert report["pairs"] == [["test:1", "test:2"]]
+    assert "resizing" not in report
     assert report["figures"] == [str(tmp_path / "edits.png")]
     assert Image.open(tmp_path / "edits.png").width > 0
 
@@ -50,8 +54,13 @@ def test_more_pairs_are_compared_and_sets_say_how_far_to_go(run: Path, tmp_path:
     low, high = report["safe amounts"]["test:0"]
     assert low <= 0 <= high
     assert low == 0 or high == 0
+    assert report["by pair"].keys() == report["cosines with the mean"].keys()
+    separations = {pair["separation"] for pair in report["by pair"].values()}
+    assert len(separations | {report["separation"]}) == 3
+    assert report["k"] == report["amounts"]
     assert {path.name for path in tmp_path.iterdir()} == {
         "edits.png",
+        "edits-by-pair.png",
         "pairs.png",
         "projections.png",
     }
@@ -68,6 +77,16 @@ def test_amounts_count_in_distances_of_the_pairs(run: Path, tmp_path: Path) -> N
     distance = reports[0]["pair distance"]
     for pair, latent in zip(*(report["safe amounts"]["test:0"] for report in reports), strict=True):
         assert pair * distance == pytest.approx(latent, rel=0.02, abs=1e-3)
+
+
+def test_files_are_resized_and_the_report_says_so(run: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "wide.png"
+    Image.linear_gradient("L").resize((120, 80)).save(picture)
+    done = edit(run, tmp_path / "out", "--source", str(picture), *PAIR, "--k", "-1", "1", "--json")
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.output)
+    assert report["amounts"] == [-1.0, 1.0]
+    assert "central square" in report["resizing"]
 
 
 def test_the_method_is_read_back_as_it_was(run: Path) -> None:
