@@ -43,5 +43,5 @@ $(BIN)/python:
 # A torch of the tested version that is already in .venv, such as a CPU build, stays.
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --editable ".[dev]" --constraint constraints.txt
-	@$(BIN)/bench fetch digiface-dcgan || echo "Set up all the same: without this file (14 MB) there is no dataset digiface."
+	@$(BIN)/bench fetch digiface-dcgan || echo "Set up all the same: without this file (13 MB) there is no dataset digiface."
 	touch $@
