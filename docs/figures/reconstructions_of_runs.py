@@ -1,8 +1,8 @@
-"""Draw test images as several runs of the reconstruction track give them back, one row for each run.
+"""Draw test images as several runs of the reconstruction track give them back, a row for each run.
 
 python docs/figures/reconstructions_of_runs.py OUT.png COUNT RUN_FOLDER ...
 
-The COUNT images are spread evenly over the test part of the runs' dataset, which they have to share.
+The COUNT images are spread evenly over the test part of the dataset, which the runs have to share.
 """
 
 from __future__ import annotations
