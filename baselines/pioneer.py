@@ -111,13 +111,15 @@ class Pioneer(Inverter):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # Of 64 numbers instead of 512, an eighth of the weight makes the cosine weigh the same.
         # By the adversarial game alone, the generator needs many thousands of updates before it
-        # makes anything like an image; a reconstruction loss of its own shows them to it.
+        # makes anything like an image; a reconstruction loss of its own shows them to it. And with
+        # ten times the weight, the encoder soon tells images apart for it.
         "small": {
             "latent_size": 64,
             "wide_phases": 1,
             "images_per_stage": 1200,
-            "total_images": 11_500,
+            "total_images": 10_500,
             "batch_sizes": (16,),
+            "match_x_weight": 10.0,
             "match_z_weight": 12.5,
             "generator_match_x_weight": 30.0,
             "generator_steps": 1,
