@@ -21,6 +21,7 @@ from baselines.base import Batch, ImageSet, Inverter, MethodConfig, Stage, Train
 from baselines.collapse import same_reconstruction
 from baselines.nets.ali import Decoder, Discriminator, Encoder, usual_width
 from baselines.randomness import Draws
+from baselines.simultaneous import update_together
 
 _LOG_ODDS_IMAGES = 500
 _LEAST_ODDS = 1e-7
@@ -146,14 +147,7 @@ class AdversarialStage(Stage):
             "discriminator": discriminator_loss(data_logit, sample_logit),
             "encoder_decoder": encoder_decoder_loss(data_logit, sample_logit),
         }
-        # Both gradients are those before any update; each goes to the networks of its own loss.
-        for name, loss in losses.items():
-            optimizer = self.optimizers[name]
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward(inputs=optimizer.param_groups[0]["params"], retain_graph=True)
-        for optimizer in self.optimizers.values():
-            optimizer.step()
-        return {name: loss.detach() for name, loss in losses.items()}
+        return update_together(self.optimizers, losses)
 
     def collapsed(self) -> str | None:
         return same_reconstruction(self.method, self.data.train)

@@ -26,6 +26,7 @@ from baselines.bigan_latents import LatentKind, Latents
 from baselines.collapse import same_reconstruction
 from baselines.nets.bigan import AlexNet, ConvNet, Generator, architecture, arrays_of, take_arrays
 from baselines.randomness import Draws
+from baselines.simultaneous import update_together
 
 
 class BiGANConfig(MethodConfig):
@@ -222,16 +223,7 @@ class AdversarialStage(Stage):
         Returns:
             The losses, by the name of the optimiser.
         """
-        losses = self.losses(images, z, noise)
-        # Both gradients are those before any update; each goes to the networks of its own loss.
-        for name, loss in losses.items():
-            optimizer = self.optimizers[name]
-            optimizer.zero_grad(set_to_none=True)
-            parameters = [one for group in optimizer.param_groups for one in group["params"]]
-            loss.backward(inputs=parameters, retain_graph=True)
-        for optimizer in self.optimizers.values():
-            optimizer.step()
-        return {name: loss.detach() for name, loss in losses.items()}
+        return update_together(self.optimizers, self.losses(images, z, noise))
 
     def losses(self, images: Tensor, z: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """What each optimiser minimises, by its name; see ``update``."""
