@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from baselines.base import Batch, Inverter, MethodConfig, Stage, TrainingData
 from baselines.collapse import same_reconstruction
 from baselines.crg_config import CRGConfig
-from baselines.latent_space import LatentSpace, given_space, has_styles
+from baselines.latent_space import LatentSpace, given_space
 from baselines.nets.crg_encoder import NarrowEncoder, VGGEncoder
 from baselines.pggan import PGGAN, PGGAN_SMALL, PGGAN_SMOKE, PGGANStage
 from baselines.plateau import Plateau
@@ -107,7 +107,7 @@ class CRG(Inverter):
             if self.trains_generator:
                 self.generator_copy = copy.deepcopy(self.space.generator)
                 self.space = LatentSpace(self.generator_copy)
-        if has_styles(self.space.generator):
+        if self.space.in_w:
             self.interpolation = "linear"  # type: ignore[misc]  # W is no sphere
         self.encoder = _new_encoder(config, data, self.space.dim)
         mean, deviation = _prior(self.space)
@@ -391,12 +391,9 @@ def _new_encoder(config: CRGConfig, data: TrainingData, dim: int) -> nn.Module:
 
 def _prior(space: LatentSpace) -> tuple[Tensor, Tensor]:
     """The mean (D,) of the prior's latents and their deviation from it (a scalar)."""
-    device = next(space.generator.parameters()).device
-    noise = normals(derive_seed(0, "prior"), 0, _PRIOR_SAMPLES, space.noise_dim).to(device)
-    with torch.no_grad():
-        latents = space.latents(noise)
-    if latents is noise:
+    if not space.in_w:
         return torch.zeros(space.dim), torch.ones(())
+    latents = space.drawn(derive_seed(0, "prior"), _PRIOR_SAMPLES)
     mean = latents.mean(dim=0)
     return mean.cpu(), (latents - mean).square().mean().sqrt().cpu()
 

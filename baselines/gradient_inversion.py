@@ -29,8 +29,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from baselines.base import Inverter, MethodConfig, TrainingData
-from baselines.latent_space import given_space, has_styles
-from baselines.randomness import Draws, derive_seed, normals, uniforms
+from baselines.latent_space import given_space
+from baselines.randomness import Draws, derive_seed, uniforms
 
 _DRAWN_FOR_STATISTICS = 4096  # latents that the mean and the deviation are taken from
 _IMAGES_AT_ONCE = 64  # where nothing is optimised
@@ -118,7 +118,7 @@ class GradientInversion(Inverter):
     def __init__(self, config: GradientInversionConfig, data: TrainingData) -> None:
         super().__init__(config, data)
         self.config, self.space = config, given_space(data)
-        if has_styles(data.generator):
+        if self.space.in_w:
             self.interpolation = "linear"  # type: ignore[misc]  # W is no sphere
         self.most_images = config.most_images
         self.steps_per_image = config.steps * config.restarts
@@ -216,7 +216,7 @@ class GradientInversion(Inverter):
     def _statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (D,) of the latents."""
         latents = self._drawn("statistics", _DRAWN_FOR_STATISTICS)
-        if not has_styles(self.space.generator):
+        if not self.space.in_w:
             return torch.zeros_like(latents[0]), torch.ones_like(latents[0])
         return latents.mean(dim=0), latents.std(dim=0).clamp(min=1e-6)
 
@@ -229,7 +229,7 @@ class GradientInversion(Inverter):
         """
         mean, deviation = self._statistics
         starts = (self._drawn("starts", self.config.looked_at) - mean) / deviation
-        if has_styles(self.space.generator):
+        if self.space.in_w:
             starts[0] = 0
         return starts
 
@@ -240,13 +240,9 @@ class GradientInversion(Inverter):
             parts = self._candidates.split(_IMAGES_AT_ONCE)
             return torch.cat([self._images(part) for part in parts])
 
-    @torch.no_grad()
     def _drawn(self, purpose: str, count: int) -> Tensor:
         """Latents (N, D) of fixed draws, on the generator's device."""
-        generator = self.space.generator
-        seed = derive_seed(self.config.seed, purpose)
-        noise = normals(seed, 0, count, self.space.noise_dim)
-        return self.space.latents(noise.to(next(generator.parameters()).device))
+        return self.space.drawn(derive_seed(self.config.seed, purpose), count)
 
 
 def image_losses(made: Tensor, wanted: Tensor, kind: Literal["mse", "mae"]) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from baselines.base import TrainingData
+from baselines.randomness import normals
 
 
 def has_styles(generator: Any) -> bool:
@@ -29,23 +30,30 @@ class LatentSpace:
 
     Attributes:
         generator: The network.
+        in_w: Whether latents are those of W.
         dim: Numbers in a latent.
         noise_dim: Numbers that a latent is drawn from.
     """
 
     def __init__(self, generator: Any) -> None:
         self.generator = generator
-        self._in_w = has_styles(generator)
+        self.in_w = has_styles(generator)
         self.noise_dim = int(generator.z_dim)
-        self.dim = int(generator.w_dim) if self._in_w else self.noise_dim
+        self.dim = int(generator.w_dim) if self.in_w else self.noise_dim
 
     def latents(self, noise: Tensor) -> Tensor:
         """Latents (N, dim) of standard normal ``noise`` (N, noise_dim)."""
-        return self.generator.mapping(noise)[:, 0] if self._in_w else noise
+        return self.generator.mapping(noise)[:, 0] if self.in_w else noise
+
+    @torch.no_grad()
+    def drawn(self, seed: int, count: int) -> Tensor:
+        """The first ``count`` latents (N, dim) of a seed, on the generator's device."""
+        noise = normals(seed, 0, count, self.noise_dim)
+        return self.latents(noise.to(next(self.generator.parameters()).device))
 
     def images(self, latents: Tensor) -> Tensor:
         """Images (N, C, H, W) of latents (N, dim), differentiable in both."""
-        if self._in_w:
+        if self.in_w:
             ws = latents[:, None].expand(-1, self.generator.num_ws, -1)
             images: Tensor = self.generator.synthesis(ws, noise_mode="const")
         else:
