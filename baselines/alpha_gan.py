@@ -34,7 +34,7 @@ from baselines.nets.tensorflow_conv import (
     load_networks,
 )
 from baselines.randomness import Draws
-from baselines.vae_gan import realness_loss
+from baselines.realness import realness_loss
 
 _DEVIATION = 0.01  # of the initial weights
 

@@ -35,6 +35,7 @@ from baselines.nets.tensorflow_conv import (
     load_networks,
 )
 from baselines.randomness import Draws
+from baselines.realness import realness_loss
 
 _DEVIATION = 0.02  # of the initial weights
 
@@ -246,8 +247,3 @@ def divergence_from_prior(mean: Tensor, deviation: Tensor) -> Tensor:
     # A deviation that has become 0 has a large divergence, not an infinite one.
     logarithm = deviation.clamp_min(torch.finfo(deviation.dtype).tiny).log()
     return ((mean.square() + deviation.square() - 1) / 2 - logarithm).sum(dim=1).mean()
-
-
-def realness_loss(logits: Tensor) -> Tensor:
-    """Mean of -log D for logits (N,) of D; of negated logits, mean of -log(1 - D)."""
-    return F.softplus(-logits).mean()

@@ -12,7 +12,8 @@ from torch.distributions import Normal, kl_divergence
 
 from baselines.base import Attributes, TrainingData
 from baselines.randomness import normals
-from baselines.vae_gan import VAEGAN, VAEGANConfig, divergence_from_prior, realness_loss
+from baselines.realness import realness_loss
+from baselines.vae_gan import VAEGAN, VAEGANConfig, divergence_from_prior
 
 NONE: Any = None
 TINY: dict[str, Any] = {"batch_size": 5, "z_dim": 3, "widths": (4, 4, 6, 8)}
