@@ -21,6 +21,7 @@ _UP = {
     64: ((4, 1, 8), (7, 2, 4), (5, 2, 4), (7, 2, 2), (2, 1, 1)),
     32: ((4, 1, 8), (4, 2, 4), (4, 1, 2), (4, 2, 1), (5, 1, 1), (1, 1, 1)),
 }
+_USUAL_WIDTH = {64: 64, 32: 32}
 _JUDGED = 5  # so many layers of the encoder's kind has the discriminator
 
 
@@ -30,12 +31,12 @@ def usual_width(size: int) -> int:
     Raises:
         ValueError: It has no networks for this size.
     """
-    if size not in _DOWN:
+    if size not in _USUAL_WIDTH:
         raise ValueError(
             f"ALI has networks for 64 and 32 px only, and the dataset has {size} px: choose "
             "--set dataset.size=64."
         )
-    return size
+    return _USUAL_WIDTH[size]
 
 
 class Encoder(nn.Module):

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.nets.spectral import spectrally_normalized
+from baselines.nets.stylegan2_layers import unit_rms
 from baselines.sphere import on_sphere
 
 _SLOPE = 0.2  # of every leaky rectifier
@@ -191,7 +192,7 @@ class PixelNorm(nn.Module):
     """Divides the channels of each pixel by their root mean square."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
+        return unit_rms(x)
 
 
 def block_widths(latent: int, phases: int, wide_phases: int) -> list[int]:
