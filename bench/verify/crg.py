@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from baselines import latent_editing
-from baselines.crg import image_loss, latent_loss
+from baselines.crg_training import image_loss, latent_loss
 from bench.verify import Case, case
 from metrics.pixels import mean_absolute_errors, mean_squared_errors
 

@@ -14,16 +14,9 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from baselines.base import Attributes, Batch, Stage, TrainingData
-from baselines.crg import (
-    CRG,
-    CRGTrainedGenerator,
-    EncoderStage,
-    augmented,
-    decay,
-    image_loss,
-    latent_loss,
-)
+from baselines.crg import CRG, CRGTrainedGenerator
 from baselines.crg_config import CRGConfig
+from baselines.crg_training import EncoderStage, augmented, decay, image_loss, latent_loss
 from baselines.nets.crg_encoder import NarrowEncoder, VGGEncoder
 from baselines.pggan import PGGANStage
 from baselines.randomness import Draws, data_order, normals
