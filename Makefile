@@ -28,13 +28,12 @@ format: setup
 # A few steps of every method on the embedded dataset of its track, into a folder that is removed afterwards;
 # group-vae learns from the directions of a run before it.
 smoke: setup
-	@set -e; out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
-	for method in $$($(BIN)/bench list methods); do \
-		echo "== smoke run of $$method"; \
-		set --; \
-		if [ $$method = group-vae ]; then set -- --directions "$$out"/discovery/shapes3d/sefa/*; fi; \
-		$(BIN)/bench run --method $$method --preset smoke --out "$$out" "$$@"; \
-	done
+	@set -e; out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; export OMP_NUM_THREADS=1; \
+	run="$(BIN)/bench run --preset smoke --out $$out --method"; \
+	$(BIN)/bench list methods | grep -vx group-vae | xargs -P 2 -I METHOD sh -c \
+		"echo '== smoke run of METHOD'; $$run METHOD || { echo 'The smoke run of METHOD failed.'; exit 255; }"; \
+	echo "== smoke run of group-vae"; \
+	$$run group-vae --directions "$$out"/discovery/shapes3d/sefa/*
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; name one with make PYTHON=python3.12")'
