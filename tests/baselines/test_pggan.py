@@ -72,6 +72,7 @@ def take(stage: PGGANStage, steps: range) -> list[dict[str, Tensor]]:
 @pytest.mark.parametrize(
     "name",
     [
+        "pggan_generator",
         "pggan_generator_fused_cond_tanh",
         "pggan_discriminator",
         "pggan_pieces",
