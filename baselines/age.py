@@ -26,6 +26,7 @@ from torch import Tensor
 from baselines.age_reference import load_networks
 from baselines.base import Batch, Inverter, MethodConfig, Stage, TrainingData
 from baselines.collapse import same_reconstruction
+from baselines.epochs import steps_of_epochs
 from baselines.nets.dcgan import Encoder, Generator
 from baselines.randomness import Draws
 from baselines.sphere import Direction, Measure, kl_to_standard_normal, mismatch, on_sphere
@@ -203,7 +204,12 @@ class AdversarialStage(Stage):
         if self.config.generator_match_x:
             self.image_batches += self.config.generator_updates
         self.batch_size = self.image_batches * self.config.batch_size
-        self.steps = self.config.iterations or self._steps_of_epochs()
+        self.steps = self.config.iterations or steps_of_epochs(
+            data.train,
+            self.config.batch_size,
+            self.config.epochs,
+            "finetuning_batch_size" if first_epoch else "batch_size",
+        )
         self.optimizers = {
             name: torch.optim.Adam(
                 getattr(method, name).parameters(),
@@ -308,14 +314,3 @@ class AdversarialStage(Stage):
         optimizer.step()
         report = {**terms, "total": total}
         return {f"{name}/{term}": value.detach() for term, value in report.items()}
-
-    def _steps_of_epochs(self) -> int:
-        steps = len(self.data.train) // self.config.batch_size
-        if not steps:
-            option = "finetuning_batch_size" if self.first_epoch else "batch_size"
-            raise ValueError(
-                f"the training set of {len(self.data.train)} images fills no batch of "
-                f"{self.config.batch_size}: choose a smaller one by --set {option}=N, or a "
-                "training length by --set iterations=N"
-            )
-        return steps * self.config.epochs

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from baselines.base import Batch, ImageSet, Inverter, MethodConfig, Stage, TrainingData
 from baselines.collapse import same_reconstruction
+from baselines.epochs import steps_of_epochs
 from baselines.nets.ali import Decoder, Discriminator, Encoder, usual_width
 from baselines.randomness import Draws
 from baselines.simultaneous import update_together
@@ -110,7 +111,9 @@ class AdversarialStage(Stage):
         super().__init__()
         self.method, self.config, self.data = method, method.config, data
         self.batch_size = self.config.batch_size
-        self.steps = self.config.iterations or _steps_of_epochs(self.config, data.train)
+        self.steps = self.config.iterations or steps_of_epochs(
+            data.train, self.batch_size, self.config.epochs
+        )
         self.optimizers = {
             "discriminator": self._adam(self.config.discriminator_rate, method.discriminator),
             "encoder_decoder": self._adam(
@@ -181,14 +184,3 @@ def log_odds(train: ImageSet) -> Tensor:
     images, _ = train.batch(torch.arange(min(_LOG_ODDS_IMAGES, len(train))))
     mean = ((images + 1) / 2).mean(dim=0)
     return mean.clamp(_LEAST_ODDS, 1 - _LEAST_ODDS).logit()
-
-
-def _steps_of_epochs(config: ALIConfig, train: ImageSet) -> int:
-    steps = len(train) // config.batch_size
-    if not steps:
-        raise ValueError(
-            f"The training set of {len(train)} images fills no batch of {config.batch_size}: "
-            "choose a smaller one by --set batch_size=N, or a training length by "
-            "--set iterations=N."
-        )
-    return steps * config.epochs

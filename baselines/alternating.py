@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from baselines.base import Batch, ImageSet, Inverter, MethodConfig, Stage
 from baselines.collapse import same_reconstruction
+from baselines.epochs import steps_of_epochs
 
 Terms = dict[str, Tensor]
 Normals = Callable[[str], Tensor]
@@ -68,7 +69,7 @@ class AlternatingStage(Stage):
         self._method, self._config, self._networks = method, config, networks
         self._turns, self._train = turns, train
         self.batch_size = config.batch_size * len(turns)
-        self.steps = config.iterations or self._iterations_of_epochs()
+        self.steps = config.iterations or steps_of_epochs(train, config.batch_size, config.epochs)
         self.optimizers = {
             name: torch.optim.Adam(
                 network.parameters(), lr=rates[name], betas=(config.beta1, 0.999), fused=True
@@ -116,13 +117,3 @@ class AlternatingStage(Stage):
 
     def collapsed(self) -> str | None:
         return same_reconstruction(self._method, self._train)
-
-    def _iterations_of_epochs(self) -> int:
-        batches = len(self._train) // self._config.batch_size
-        if not batches:
-            raise ValueError(
-                f"The training set of {len(self._train)} images fills no batch of "
-                f"{self._config.batch_size}: choose a smaller one by --set batch_size=N, or a "
-                "training length by --set iterations=N."
-            )
-        return batches * self._config.epochs

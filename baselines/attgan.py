@@ -28,6 +28,7 @@ from baselines.attgan_labels import Distribution, scaled, training_intensity
 from baselines.attgan_losses import Mode, Objective, discriminator_losses, generator_losses
 from baselines.base import Batch, Editor, Stage, TrainingData
 from baselines.collapse import same_picture
+from baselines.epochs import steps_of_epochs
 from baselines.nets.attgan import Discriminators, Generator, NetworkConfig
 from baselines.nets.attgan_reference import load_network
 from baselines.randomness import Draws, mirrored
@@ -200,7 +201,9 @@ class AdversarialStage(Stage):
         self.method, self.config = method, method.config
         self.data, self.num_attributes = data, len(data.attributes.names)
         self.batch_size = self.config.batch_size
-        self.steps = self.config.iterations or self._steps_of_epochs(data)
+        self.steps = self.config.iterations or steps_of_epochs(
+            data.train, self.batch_size, self.config.epochs
+        )
         self.generator_optimizer = self._adam(method.generator)
         self.discriminator_optimizer = self._adam(method.discriminators)
         self.optimizers = {
@@ -264,16 +267,6 @@ class AdversarialStage(Stage):
     def _adam(self, network: nn.Module) -> torch.optim.Adam:
         rate = self.config.learning_rate
         return torch.optim.Adam(network.parameters(), lr=rate, betas=(0.5, 0.999), fused=True)
-
-    def _steps_of_epochs(self, data: TrainingData) -> int:
-        steps = len(data.train) // self.batch_size
-        if not steps:
-            raise ValueError(
-                f"The training set of {len(data.train)} images fills no batch of "
-                f"{self.batch_size}: choose a smaller one by --set batch_size=N, or a training "
-                "length by --set iterations=N."
-            )
-        return steps * self.config.epochs
 
 
 def discriminator_step(
