@@ -17,16 +17,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from baselines.nets.vgg_encoder import VGG16_BLOCKS
+from baselines.nets.vgg_encoder import VGG16_BLOCKS, ImageNetInput
 
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 _VGG_BLOCKS = VGG16_BLOCKS[:4]
 _NEW_BLOCK = (1024, 2)
 _HALVINGS = 3  # a block's pooling each; the fourth is left out
 
 
-class VGGEncoder(nn.Module):
+class VGGEncoder(ImageNetInput):
     """VGG-16's first four blocks, a new one, and the greatest response at any position.
 
     Args:
@@ -38,9 +36,6 @@ class VGGEncoder(nn.Module):
     Raises:
         ValueError: The images cannot be halved three times, or have other channels.
     """
-
-    _pixel_mean: Tensor
-    _pixel_deviation: Tensor
 
     def __init__(self, size: int, channels: int, dim: int, dropout: float = 0.5) -> None:
         super().__init__()
@@ -60,16 +55,10 @@ class VGGEncoder(nn.Module):
             self.blocks.append(_vgg_block(incoming, width, count, dropout, number < _HALVINGS))
             incoming = width
         self.head = nn.Conv2d(incoming, dim, 1)
-        for name, values in (("mean", _IMAGENET_MEAN), ("deviation", _IMAGENET_DEVIATION)):
-            pixel = torch.tensor(values)[:, None, None]
-            self.register_buffer(f"_pixel_{name}", pixel, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, 1 or 3, H, W) in [-1, 1] -> (N, dim)."""
-        pixels = (
-            images.expand(-1, 3, -1, -1) * 0.5 + 0.5 - self._pixel_mean
-        ) / self._pixel_deviation
-        maps = self.blocks(pixels.contiguous(memory_format=torch.channels_last))
+        maps = self.blocks(self.pixels(images))
         return self.head(maps).amax(dim=(2, 3))
 
     def load_imagenet(self, features: Mapping[str, Tensor]) -> None:

@@ -17,7 +17,27 @@ _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
-class Encoder(nn.Module):
+class ImageNetInput(nn.Module):
+    """A network that sees pixels in units of their deviation in ImageNet, from their mean there."""
+
+    _pixel_mean: Tensor
+    _pixel_deviation: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, values in (("mean", _IMAGENET_MEAN), ("deviation", _IMAGENET_DEVIATION)):
+            pixel = torch.tensor(values)[:, None, None]
+            self.register_buffer(f"_pixel_{name}", pixel, persistent=False)
+
+    def pixels(self, images: Tensor) -> Tensor:
+        """Images (N, 1 or 3, H, W) in [-1, 1] -> (N, 3, H, W), channels last; grey has three."""
+        pixels = (
+            images.expand(-1, 3, -1, -1) * 0.5 + 0.5 - self._pixel_mean
+        ) / self._pixel_deviation
+        return pixels.contiguous(memory_format=torch.channels_last)
+
+
+class Encoder(ImageNetInput):
     """VGG's convolutions, their means over ``grid`` x ``grid`` fields, and a dense layer to w.
 
     Args:
@@ -29,8 +49,6 @@ class Encoder(nn.Module):
 
     mean: Tensor
     deviation: Tensor
-    _pixel_mean: Tensor
-    _pixel_deviation: Tensor
 
     def __init__(self, blocks: Sequence[tuple[int, int]], codes: Tensor, grid: int = 1) -> None:
         super().__init__()
@@ -42,16 +60,10 @@ class Encoder(nn.Module):
         self.head = nn.Linear(blocks[-1][0] * grid**2, codes.shape[1])
         self.register_buffer("mean", codes.mean(dim=0))
         self.register_buffer("deviation", (codes - codes.mean(dim=0)).square().mean().sqrt())
-        for name, values in (("mean", _IMAGENET_MEAN), ("deviation", _IMAGENET_DEVIATION)):
-            pixel = torch.tensor(values)[:, None, None]
-            self.register_buffer(f"_pixel_{name}", pixel, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, 1 or 3, H, W) in [-1, 1] -> codes (N, w_dim)."""
-        pixels = (
-            images.expand(-1, 3, -1, -1) * 0.5 + 0.5 - self._pixel_mean
-        ) / self._pixel_deviation
-        maps = self.features(pixels.contiguous(memory_format=torch.channels_last))
+        maps = self.features(self.pixels(images))
         pooled = F.adaptive_avg_pool2d(maps, self.grid).flatten(1)
         return self.mean + self.deviation * self.head(pooled)
 
