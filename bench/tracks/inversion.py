@@ -11,7 +11,8 @@ from torch import Tensor
 
 from baselines.base import Inverter
 from baselines.randomness import Draws
-from bench.errors import BenchError, Diverged
+from bench.errors import BenchError
+from bench.tracks.outputs import checked_images, require_finite
 from bench.tracks.pace import Pace
 from metrics.pixels import mean_absolute_errors
 
@@ -79,15 +80,7 @@ class Inversion:
         """
         with self.decoding.taking(len(latents), self.device):
             images = self.method.decode(latents)
-        expected = (len(latents), *self._shape)
-        if tuple(images.shape) != expected:
-            raise BenchError(
-                f"{self.name}.decode made images of shape {tuple(images.shape)} where the dataset "
-                f"has {expected}; an Inverter makes images as it was given (--set dataset.size "
-                "changes what it is given)."
-            )
-        self._require_finite(images, "Images decoded")
-        return images.clamp(-1.0, 1.0)
+        return checked_images(images, (len(latents), *self._shape), self.name)
 
     def shares_space(self, latents: Tensor, images: Tensor) -> bool:
         """Whether images (N, C, H, W) were made of latents (N, E) by the decoder of this method.
@@ -106,12 +99,5 @@ class Inversion:
                 f"{self.name}.{source} made latents of shape {shape} in place of "
                 f"({count}, {self._dim or 'D'}); an Inverter has one vector for each image."
             )
-        self._require_finite(latents, f"Latents of {source}")
+        require_finite(latents, f"Latents of {source}", self.name)
         return latents
-
-    def _require_finite(self, values: Tensor, what: str) -> None:
-        if not torch.isfinite(values).all():
-            raise Diverged(
-                f"{what} by {self.name} are NaN or infinite; train it again with a lower learning "
-                "rate."
-            )

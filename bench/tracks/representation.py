@@ -14,7 +14,8 @@ from torch import Tensor
 
 from baselines.base import Representer
 from bench.data.base import Dataset
-from bench.errors import BenchError, Diverged
+from bench.errors import BenchError
+from bench.tracks.outputs import checked_images, require_finite
 from bench.tracks.pace import Pace
 from metrics.disentanglement.inputs import Codes
 
@@ -83,16 +84,8 @@ class Representation:
         """
         decode: Callable[[Tensor], Tensor] = self.method.decode  # type: ignore[assignment]
         batches = [decode(part.to(self.device)).cpu() for part in codes.split(self._batch_size)]
-        images = torch.cat(batches)
-        dataset = self.dataset
-        expected = (len(codes), dataset.channels, dataset.size, dataset.size)
-        if tuple(images.shape) != expected:
-            raise BenchError(
-                f"{self.name}.decode made images of shape {tuple(images.shape)} where the dataset "
-                f"has {expected}; --set dataset.size changes what a method learns from."
-            )
-        self._require_finite(images, "Images decoded")
-        return images.clamp(-1.0, 1.0)
+        shape = (len(codes), self.dataset.channels, self.dataset.size, self.dataset.size)
+        return checked_images(torch.cat(batches), shape, self.name)
 
     def _checked_codes(self, codes: Tensor, count: int) -> Codes:
         if codes.ndim != 2 or len(codes) != count or codes.shape[1] < 2:
@@ -100,12 +93,5 @@ class Representation:
                 f"{self.name}.represent gave shape {tuple(codes.shape)} of {count} images; the "
                 "track compares codes and needs two or more for each image."
             )
-        self._require_finite(codes, "Codes")
+        require_finite(codes, "Codes", self.name)
         return codes.float().cpu().numpy()
-
-    def _require_finite(self, values: Tensor, what: str) -> None:
-        if not torch.isfinite(values).all():
-            raise Diverged(
-                f"{what} by {self.name} are NaN or infinite; train it again with a lower learning "
-                "rate."
-            )
