@@ -88,7 +88,6 @@ class BiGAN(Inverter):
     """
 
     Config: ClassVar[type[BiGANConfig]] = BiGANConfig
-    interpolation = "linear"  # of the uniform priors; normal ones change it
     joint: ClassVar[bool] = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {
@@ -114,8 +113,8 @@ class BiGAN(Inverter):
         super().__init__(config, data)
         self.config = config
         self.latents = Latents(config.latent, config.z_dim, config.log_variance_bias)
-        if self.latents.normal:
-            self.interpolation = "spherical"  # type: ignore[misc]
+        if not self.latents.normal:
+            self.interpolation = "linear"  # type: ignore[misc]  # a uniform prior is no sphere
         size, channels, outputs = data.size, data.channels, self.latents.outputs
         self.generator = Generator(size, channels, config.z_dim, config.generator_width)
         # Last layers begin with zeros, but for the one whose output a discriminator sees.
