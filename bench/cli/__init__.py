@@ -20,6 +20,7 @@ _COMMANDS = {
     "leaderboard": "bench.cli.leaderboard",
     "claims": "bench.cli.claims",
     "edit": "bench.cli.edit",
+    "name": "bench.cli.name",
     "fetch": "bench.cli.fetch",
     "data": "bench.cli.data",
     "convert": "bench.cli.convert",

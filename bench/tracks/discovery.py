@@ -29,6 +29,7 @@ from torch import Tensor
 
 from baselines.base import Discoverer, FeatureExtractor, LatentGenerator, Method
 from baselines.randomness import derive_seed, normals
+from bench.direction_names import attribute_names
 from bench.errors import BenchError, Diverged
 from bench.tracks import AttributePredictor, Evaluation, EvaluationContext, Track, TrackOptions
 from bench.tracks.calibration import (
@@ -285,7 +286,7 @@ def _identity(bench: _Workbench, sizes: _EditSizes) -> dict[str, str | int | flo
 def _protocol(bench: _Workbench, sizes: _EditSizes, changes: FloatArray) -> dict[str, Any]:
     """The settings, and what was seen on the way."""
     names = bench.predictor.names
-    tops = [names[row.argmax()] if row.any() else None for row in changes]
+    tops = attribute_names(changes, names)
     observed: dict[str, Any] = {
         "protocol": sizes.protocol,
         "options": bench.options.model_dump(exclude={"batch_size"}),
@@ -293,7 +294,10 @@ def _protocol(bench: _Workbench, sizes: _EditSizes, changes: FloatArray) -> dict
         "edit_distance": sizes.distance,
         "distance_between_samples": sizes.between_samples,
         "attributes": list(names),
-        "top_attributes": tops,
+        "top_attributes": [top and top.attribute for top in tops],
+        "names": [
+            top and {"attribute": top.attribute, "share": round(top.share, 6)} for top in tops
+        ],
         "changes": changes.round(6).tolist(),
     }
     if sizes.calibration is not None:

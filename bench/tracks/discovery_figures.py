@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from baselines.base import Discoverer, LatentGenerator
+from bench.direction_names import attribute_names
 from bench.figures import save_heat_map, save_image_grid, save_traversals
 from metrics.arrays import FloatArray
 
@@ -56,12 +57,8 @@ class Subject:
     @property
     def labels(self) -> list[str]:
         """For each direction, the attribute it changes most and that one's share of all change."""
-        labels = []
-        for k, row in enumerate(self.changes):
-            top = int(row.argmax())
-            share = f"{self.attributes[top]} {100 * row[top] / max(row.sum(), 1e-12):.0f} %"
-            labels.append(f"dir {k}: {share if row[top] > 0 else 'no change'}")
-        return labels
+        names = attribute_names(self.changes, self.attributes)
+        return [f"dir {k}: {name or 'no change'}" for k, name in enumerate(names)]
 
     def images(self, codes: Tensor) -> Tensor:
         """Images (N, C, H, W) of codes (N, L, D), on the CPU."""
