@@ -103,6 +103,8 @@ class DirectionRun:
     def find(cls, folder: Path, preset: str, seed: int) -> DirectionRun:
         """The run in a folder; or, of all runs of one method below it, that of preset and seed.
 
+        Of several, such as those of an ablation, it is the one with nothing but its preset.
+
         Raises:
             MissingFile: There is none.
             BenchError: There are several, or the run is none to take directions from.
@@ -115,6 +117,9 @@ class DirectionRun:
                 f"{folder} is no run's folder and holds no {preset} run with seed {seed}: do that "
                 "discovery run first, or give --directions another one."
             )
+        if len(found) > 1:
+            plain = [path for path in found if not _changed(path)]
+            found = plain if len(plain) == 1 else found
         if len(found) > 1:
             names = ", ".join(path.name for path in found)
             raise BenchError(
@@ -135,3 +140,9 @@ class DirectionRun:
         weights = sorted(self.folder.glob("checkpoint/*/model.safetensors"))
         trained = [sha256_of(path) for path in weights[-1:]]  # closed-form methods leave none
         return hashlib.sha256(repr((self.spec.hash, trained, self.scale)).encode()).hexdigest()
+
+
+def _changed(folder: Path) -> Mapping[str, Any]:
+    """What a run was asked otherwise than its preset has it."""
+    overrides: Mapping[str, Any] = json.loads((folder / "spec.json").read_bytes())["overrides"]
+    return overrides

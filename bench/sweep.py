@@ -57,8 +57,8 @@ class Grid(BaseModel):
     data: Path | None = None
     directions: Path | None = None
 
-    def specs(self) -> list[RunSpec]:
-        """The runs, seeds innermost."""
+    def specs(self, *, allow_absent: bool = False) -> list[RunSpec]:
+        """The runs, seeds innermost; see ``resolve``."""
         seeds = parse_seeds(str(self.seeds))
         single = self.model_dump(
             exclude={"methods", "datasets", "presets", "seeds", "set", "variant"}
@@ -66,7 +66,7 @@ class Grid(BaseModel):
         specs = []
         for method, dataset, preset in product(self.methods, self.datasets, self.presets):
             request = RunRequest(method, dataset, preset, settings=self.set, **single)
-            specs += resolve_seeds(request, seeds)
+            specs += resolve_seeds(request, seeds, allow_absent=allow_absent)
         return specs
 
 
@@ -101,8 +101,12 @@ class Outcome:
         return 0 if self.result is not None and self.result.status == "completed" else 3
 
 
-def read_table(path: Path) -> SweepTable:
+def read_table(path: Path, *, allow_absent: bool = False) -> SweepTable:
     """The runs of a table, and what they are compared with.
+
+    Args:
+        path: The TOML file.
+        allow_absent: See ``resolve``.
 
     Raises:
         BenchError: The file is broken or names something unknown.
@@ -119,7 +123,7 @@ def read_table(path: Path) -> SweepTable:
     specs: dict[str, RunSpec] = {}
     variants: dict[str, str] = {}
     for grid in (_grid(one, path) for one in grids):
-        for spec in grid.specs():
+        for spec in grid.specs(allow_absent=allow_absent):
             specs.setdefault(spec.hash, spec)
             variants.setdefault(spec.hash, grid.variant)
     return SweepTable(list(specs.values()), variants, reported)

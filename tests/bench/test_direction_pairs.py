@@ -167,6 +167,9 @@ def test_the_runs_of_a_method_are_taken_seed_by_seed(run: Path, tmp_path: Path) 
     shutil.copytree(run, tmp_path / "smoke-s1-def")
     with pytest.raises(BenchError, match="holds several smoke runs with seed 1"):
         resolve(asked(tmp_path), 1)
+    plain = tmp_path / "smoke-s1-abc" / "spec.json"
+    plain.write_text(json.dumps(json.loads(plain.read_text()) | {"overrides": {}}))
+    assert resolve(asked(tmp_path), 1).directions == second.directions  # it has only its preset
 
 
 def test_what_is_no_finished_discovery_run_is_refused(run: Path, tmp_path: Path) -> None:
