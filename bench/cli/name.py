@@ -154,7 +154,7 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"CLIP: {clip['model']}, {clip['codes']} codes moved by {clip['edit_scale']:.3g}; no "
             f"name where the largest cosine is below {clip['least_cosine']:.2f} in size, common to "
-            "other words, or not sure over codes"
+            "other words, or unsure over codes"
         )
 
 
