@@ -43,9 +43,9 @@ def test_more_directions_than_dimensions_are_refused(tiny_data: TrainingData) ->
         make(tiny_data, 0, count=9)
 
 
-def test_a_generator_without_w_is_refused(tiny_data: TrainingData) -> None:
+def test_a_generator_without_layers_is_refused(tiny_data: TrainingData) -> None:
     without = replace(tiny_data, generator=nn.Linear(8, 12))
-    with pytest.raises(ValueError, match="directions in W, which only a StyleGAN2 has"):
+    with pytest.raises(ValueError, match="this generator has no mapping and synthesis: wrap it"):
         make(without, 0)
 
 
