@@ -52,12 +52,14 @@ class Crop:
 
 
 # By the program that cuts so: yunjey/stargan; elvisyjlin/AttGAN-PyTorch; csmliu/STGAN and the
-# first LynnHo/AttGAN-Tensorflow; Larsen et al. (VAE/GAN); Guim3/IcGAN; DCGAN and its followers.
+# first LynnHo/AttGAN-Tensorflow; Larsen et al. (VAE/GAN); PrateekMunjal's VAE-GAN and alpha-GAN;
+# Guim3/IcGAN; DCGAN and its followers.
 CROPS: Mapping[str, Crop] = {
     "stargan": Crop(178),
     "attgan": Crop(170),
     "stgan": Crop(170, (26, 3)),
     "vae-gan": Crop(148, (40, 15)),
+    "alpha-gan": Crop(140),
     "icgan": Crop(138, (40, 30)),
     "dcgan": Crop(108),
 }

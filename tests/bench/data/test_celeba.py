@@ -86,6 +86,7 @@ def test_pixels_of_small_sets_are_kept_and_of_large_ones_read_again(
         ("attgan", (4, 24, 170)),
         ("stgan", (3, 26, 170)),
         ("vae-gan", (15, 40, 148)),
+        ("alpha-gan", (19, 39, 140)),
         ("icgan", (30, 40, 138)),
         ("dcgan", (35, 55, 108)),
     ],
