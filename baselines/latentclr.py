@@ -13,7 +13,8 @@ which move all layers whatever ``layers`` says; here the last ones are kept. Noi
 
 ContraFeat's release has a LatentCLR of its own among its baselines: ``attention`` uniform or
 learned, ``feature_layers`` b4, b8 and b16, ``normalize_features`` and ``absolute`` off,
-``alpha`` (-1, 1) drawn for each ``code``, batches of 4 codes, 30 directions.
+``alpha`` (-11.3, 11.3) drawn for each ``code``, which is 0.5 along directions of length sqrt(512),
+batches of 4 codes, 30 directions.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class LatentCLRConfig(MethodConfig):
         alpha: How far codes are moved in training, or a range to draw that from.
         alpha_per: Draw it for each ``direction`` (once for all fixed ones), as released, or for
             each ``code`` and direction.
-        attention: Move the chosen layers by the whole direction, as released (``ones``), by 1 / L
+        attention: Move the L chosen layers by the whole direction, as released (``ones``), by 1 / L
             of it (``uniform``), or by what is learned as in ContraFeat (``learned``).
         layers: The layers to edit: ``all``, or ranges such as ``0-3`` with both ends included
             (the release's ``feed_layers``).

@@ -1,7 +1,7 @@
 """Generators without W as discovery methods see them: their latents are codes of a single layer.
 
-GANSpace and SeFa treat a PGGAN so (genforce/sefa): what is moved is the latent itself, after the
-normalisation that its network begins with.
+SeFa treats a PGGAN so (genforce/sefa): what is moved is the latent itself, after the normalisation
+that its network begins with.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _POINTER = "IMAGES"
 _OF_NUMBERS = ("--k", "--direction", "--step")
-_BY_EXAMPLES = ("without", "with", "k", "neutral", "attributed")
+_BY_EXAMPLES = ("without", "with", "k", "unit", "neutral", "attributed")
 _BY_DIRECTIONS = ("direction", "step", "preset", "set")
 
 
@@ -60,9 +60,8 @@ Examples:
 @click.option(
     "--unit",
     type=click.Choice(["pair", "latent"]),
-    default="pair",
-    show_default=True,
-    help="What --k counts in: distances between the images of a pair, or units of the latent.",
+    help="What --k counts in: distances between the images of a pair, or units of the latent.  "
+    "[default: pair]",
 )
 @click.option(
     "--neutral",
@@ -113,12 +112,11 @@ Examples:
 def command(
     run: str,
     source: tuple[str, ...],
-    unit: Any,
     as_json: bool,
     runs: Path | None,
     device: str | None,
     out: Path,
-    **options: tuple[Any, ...],
+    **options: Any,
 ) -> None:
     """Edit images with what RUN has learned.
 
@@ -134,7 +132,7 @@ def command(
     if trained.spec.track == "discovery":
         report = _along_directions(trained, source, options, out)
     else:
-        report = _by_examples(trained, source, unit, options, out)
+        report = _by_examples(trained, source, options, out)
     click.echo(json.dumps(report, indent=2) if as_json else "\n".join(_lines(report)))
 
 
@@ -156,7 +154,7 @@ def _along_directions(
 
 
 def _by_examples(
-    trained: Trained, source: Sequence[str], unit: Any, options: Mapping[str, Any], out: Path
+    trained: Trained, source: Sequence[str], options: Mapping[str, Any], out: Path
 ) -> dict[str, Any]:
     from bench.attribute_edits import EditRequest, edit_images
     from bench.errors import BenchError
@@ -169,7 +167,7 @@ def _by_examples(
         without=options["without"],
         attributed=options["with"],
         amounts=options["k"],
-        unit=unit,
+        unit=options["unit"] or "pair",
         neutral_set=options["neutral"],
         attributed_set=options["attributed"],
     )
