@@ -51,6 +51,23 @@ def same_samples(method: ConditionalGenerator, train: ImageSet, share: float = 1
     return _same(method, train, sample, share, "latents")
 
 
+def a_few(train: ImageSet) -> tuple[Tensor, Tensor]:
+    """Eight images (N, C, H, W) spread over a dataset, or all of fewer, and their labels (N, A)."""
+    count = min(_IMAGES, len(train))
+    return train.batch(torch.arange(count) * (len(train) // count))  # neighbours may be much alike
+
+
+def lost_spread(images: Tensor, made: Tensor, share: float = 1e-3) -> str | None:
+    """How little made pictures (M, C, H, W) differ beside images (N, C, H, W), in words.
+
+    None if their deviation is above ``share`` of that of the images, or the images do not differ.
+    """
+    before, after = (some.std(dim=0, correction=0).mean().item() for some in (images, made))
+    if before == 0 or after > share * before:
+        return None
+    return f"spread {after:.1e} of {before:.1e}"
+
+
 def _settled(method: Method) -> bool:
     norms = [module for module in method.modules() if isinstance(module, _BatchNorm)]
     left = [
@@ -68,16 +85,12 @@ def _same(
     share: float,
     what: str = "images",
 ) -> str | None:
-    count = min(_IMAGES, len(train))
-    indices = torch.arange(count) * (len(train) // count)  # neighbours may be much alike
     device = next(method.parameters()).device
-    images, labels = (some.to(device) for some in train.batch(indices))
+    images, labels = (some.to(device) for some in a_few(train))
     training = method.training
     method.eval()
     with torch.no_grad():
         repainted = repaint(images, labels)
     method.train(training)
-    before, after = (some.std(dim=0, correction=0).mean().item() for some in (images, repainted))
-    if before == 0 or after > share * before:
-        return None
-    return f"different {what} become the same picture (spread {after:.1e} of {before:.1e})"
+    lost = lost_spread(images, repainted, share)
+    return None if lost is None else f"different {what} become the same picture ({lost})"

@@ -14,7 +14,8 @@ release's Adam has betas (0, 0.99), LatentCLR's own (0.9, 0.999).
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -24,6 +25,19 @@ from baselines.latentclr import LatentCLR, LatentCLRConfig
 from baselines.nets.shift_predictors import FirstConvolution
 from baselines.recognition import Recognition
 from baselines.recognition_config import RecognitionConfig
+
+# Presets of attention on given directions.
+_SMOKE: Mapping[str, Any] = {
+    "num_directions": 4,
+    "images": 16,
+    "batch_size": 4,
+    "extractor": "efficientnet-lite0",
+}
+_SMALL: Mapping[str, Any] = {
+    "num_directions": 12,
+    "images": 4_000,
+    "extractor": "efficientnet-lite0",
+}
 
 
 class GANSpaceAttentionConfig(ContraFeatConfig):
@@ -90,20 +104,8 @@ class GANSpaceAttention(ContraFeat):
 
     Config = GANSpaceAttentionConfig  # type: ignore[assignment]  # which takes fewer values
     presets: ClassVar = {
-        "smoke": {
-            "num_directions": 4,
-            "subspace_codes": 2_000,
-            "codes_per_step": 1_000,
-            "images": 16,
-            "batch_size": 4,
-            "extractor": "efficientnet-lite0",
-        },
-        "small": {
-            "num_directions": 12,
-            "subspace_codes": 100_000,
-            "images": 4_000,
-            "extractor": "efficientnet-lite0",
-        },
+        "smoke": {**_SMOKE, "subspace_codes": 2_000, "codes_per_step": 1_000},
+        "small": {**_SMALL, "subspace_codes": 100_000},
     }
 
 
@@ -111,15 +113,7 @@ class SeFaAttention(ContraFeat):
     """How much of each closed-form direction each layer gets; see ``ContraFeat``."""
 
     Config = SeFaAttentionConfig  # type: ignore[assignment]  # which takes fewer values
-    presets: ClassVar = {
-        "smoke": {
-            "num_directions": 4,
-            "images": 16,
-            "batch_size": 4,
-            "extractor": "efficientnet-lite0",
-        },
-        "small": {"num_directions": 12, "images": 4_000, "extractor": "efficientnet-lite0"},
-    }
+    presets: ClassVar = {"smoke": _SMOKE, "small": _SMALL}
 
 
 class LatentCLRAttention(LatentCLR):

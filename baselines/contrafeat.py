@@ -50,7 +50,7 @@ from baselines.directions import (
 from baselines.nets.stylegan2_loss import minimize
 from baselines.randomness import Draws
 from baselines.sefa import factorize, style_weights
-from baselines.subspace import ExactSubspace, SubspaceStage, sample_codes
+from baselines.subspace import ExactSubspace, SubspaceStage, mixed_codes, require_segments
 
 
 class ContraFeatConfig(MethodConfig):
@@ -184,11 +184,7 @@ class ContraFeat(Discoverer):
     def __init__(self, config: ContraFeatConfig, data: TrainingData) -> None:
         super().__init__(config, data)
         generator = require_generator(data, "contrafeat")
-        if config.style_segments > generator.num_ws > 1:  # one layer mixes nothing
-            raise ValueError(
-                f"style_segments is {config.style_segments}, but the generator has "
-                f"{generator.num_ws} layers: choose at most that many."
-            )
+        require_segments(generator, config.style_segments)
         self.config = config
         self.num_directions = config.num_directions
         self.navigator = Navigator(
@@ -313,22 +309,6 @@ class NavigatorStage(Stage):
         return mixed_codes(
             generator, draws.normal("z", count * segments, generator.z_dim), segments
         )
-
-
-def mixed_codes(generator: Any, z: Tensor, segments: int) -> Tensor:
-    """W+ codes that mix several w, each on an equal share of consecutive layers.
-
-    Args:
-        generator: A generator with ``mapping`` and ``num_ws`` L.
-        z: (N * segments, z_dim).
-        segments: How many w go into one code; 1 for none mixed.
-
-    Returns:
-        (N, L, D).
-    """
-    codes = sample_codes(generator, z).unflatten(0, (-1, segments))  # (N, segments, D)
-    owner = torch.arange(generator.num_ws, device=z.device) * segments // generator.num_ws
-    return codes[:, owner]
 
 
 def distinct_pairs(first: Tensor, offset: Tensor, count: int) -> Tensor:

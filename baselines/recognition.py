@@ -24,14 +24,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.base import Batch, Discoverer, Stage, TrainingData
-from baselines.contrafeat import mixed_codes
 from baselines.deformators import unit_shifts, unit_vector_steps
 from baselines.directions import SubspaceDirections, all_alike, require_generator
 from baselines.nets.shift_predictors import ResNetPredictor, from_reference
 from baselines.nets.stylegan2_loss import minimize
 from baselines.randomness import Draws
 from baselines.recognition_config import Distribution, RecognitionConfig
-from baselines.subspace import SubspaceStage, gathered
+from baselines.subspace import SubspaceStage, gathered, mixed_codes, require_segments
 
 # Where files of the release do not fit.
 _DEFORMATOR_REMEDY = "set deformator, num_directions and out_dim as it was trained with"
@@ -77,11 +76,7 @@ class Recognition(Discoverer):
     def __init__(self, config: RecognitionConfig, data: TrainingData) -> None:
         super().__init__(config, data)
         generator = require_generator(data, "recognition")
-        if config.style_segments > generator.num_ws > 1:  # one layer mixes nothing
-            raise ValueError(
-                f"style_segments is {config.style_segments}, but the generator has "
-                f"{generator.num_ws} layers: choose at most that many."
-            )
+        require_segments(generator, config.style_segments)
         self.config = config
         self.deformator = config.make_deformator(generator.w_dim)
         self.num_directions = config.num_directions or self.deformator.input_dim

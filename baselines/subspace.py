@@ -179,6 +179,35 @@ def sample_codes(generator: Any, z: Tensor) -> Tensor:
         return generator.mapping(z)[:, 0]
 
 
+def mixed_codes(generator: Any, z: Tensor, segments: int) -> Tensor:
+    """W+ codes that mix several w, each on an equal share of consecutive layers.
+
+    Args:
+        generator: A generator with ``mapping`` and ``num_ws`` L.
+        z: (N * segments, z_dim).
+        segments: How many w go into one code; 1 for none mixed.
+
+    Returns:
+        (N, L, D).
+    """
+    codes = sample_codes(generator, z).unflatten(0, (-1, segments))  # (N, segments, D)
+    owner = torch.arange(generator.num_ws, device=z.device) * segments // generator.num_ws
+    return codes[:, owner]
+
+
+def require_segments(generator: Any, segments: int) -> None:
+    """Refuse ``style_segments`` that ``mixed_codes`` cannot mix.
+
+    Raises:
+        ValueError: There are more segments than layers; a single layer mixes nothing.
+    """
+    if segments > generator.num_ws > 1:
+        raise ValueError(
+            f"style_segments is {segments}, but the generator has {generator.num_ws} layers: "
+            "choose at most that many."
+        )
+
+
 def gathered(codes: Tensor) -> Tensor:
     """The codes (N, D) of all processes one after the other, the same in each of them."""
     if not (dist.is_available() and dist.is_initialized()):

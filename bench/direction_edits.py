@@ -21,7 +21,7 @@ from bench.direction_runs import DirectionRun
 from bench.errors import BenchError, counted
 from bench.figures import save_traversals
 from bench.projections import Likeness, Projector, projection_settings
-from bench.trained import Trained
+from bench.trained import Trained, discoverer_of
 
 _DEFAULT_STEPS = (-2.0, -1.0, 1.0, 2.0)
 _AT_ONCE = 16
@@ -63,11 +63,7 @@ def edit_along_directions(
         BenchError: The run's method is no ``Discoverer``, a direction or setting is unknown, an
             image is not like the generator's, or its projection came to NaN.
     """
-    method = trained.method
-    if not isinstance(method, Discoverer):
-        raise BenchError(
-            f"{trained.spec.method} finds no directions; give a run of the track discovery."
-        )
+    method = discoverer_of(trained)
     settings = projection_settings(request.preset, request.settings)
     directions = tuple(request.directions) or tuple(range(method.num_directions))
     _require_directions(directions, method.num_directions)
@@ -78,10 +74,10 @@ def edit_along_directions(
     )
     if not names:
         raise BenchError("There is nothing to edit: give an image by --source.")
+    scale = DirectionRun.read(trained.folder).scale
     likeness = Likeness.best(trained)
     projector = Projector(generator, device, likeness, settings, folder / "codes")
     kept = projector.project(images, names)
-    scale = DirectionRun.read(trained.folder).scale
     edits = _Edits(trained, method, kept.projection, [step * scale for step in steps])
     path = folder / "edits.png"
     save_traversals(

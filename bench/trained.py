@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from baselines.base import Method
+from baselines.base import Discoverer, Method
 from bench import resume
 from bench.errors import BenchError
 from bench.parts import Parts, load_parts
@@ -56,6 +56,19 @@ def load_trained(folder: Path, device: str | None = None) -> Trained:
         )
     _require_unchanged(folder, parts)
     return Trained(folder, spec, method.eval(), parts)
+
+
+def discoverer_of(trained: Trained) -> Discoverer:
+    """The method of a run of the track discovery.
+
+    Raises:
+        BenchError: It finds no directions.
+    """
+    if not isinstance(trained.method, Discoverer):
+        raise BenchError(
+            f"{trained.spec.method} finds no directions; give a run of the track discovery."
+        )
+    return trained.method
 
 
 def _require_unchanged(folder: Path, parts: Parts) -> None:

@@ -26,11 +26,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from baselines.base import Discoverer, LatentGenerator
+from baselines.base import LatentGenerator
 from baselines.randomness import derive_seed, normals
 from bench.errors import BenchError
 from bench.progress import counting
-from bench.trained import Trained
+from bench.trained import Trained, discoverer_of
 
 _NEUTRAL = "a photo"
 _ERROR_RATE = 0.05
@@ -86,11 +86,7 @@ def name_by_words(
         BenchError: The run's method is no ``Discoverer``, there are too few codes, or the model's
             vectors are not finite.
     """
-    method = trained.method
-    if not isinstance(method, Discoverer):
-        raise BenchError(
-            f"{trained.spec.method} finds no directions; give a run of the track discovery."
-        )
+    method = discoverer_of(trained)
     if codes < 2:
         raise BenchError("A single code cannot tell chance from change; give --codes 2 or more.")
     meanings = _meanings(model, words)

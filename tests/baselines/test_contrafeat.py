@@ -15,7 +15,6 @@ from baselines.contrafeat import (
     ContraFeat,
     ContraFeatBinary,
     distinct_pairs,
-    mixed_codes,
 )
 from baselines.contrafeat_losses import (
     Contrast,
@@ -25,6 +24,7 @@ from baselines.contrafeat_losses import (
     prototype_objective,
 )
 from baselines.randomness import Draws
+from baselines.subspace import mixed_codes
 from bench import verify
 
 GOLDEN = Path(__file__).parents[1] / "data" / "discovery"
