@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
-from leaderboard.claims import Claim, Comparison, PaperClaims, Verdict
+from leaderboard.claims import Claim, PaperClaims
 from leaderboard.differences import MOST_SEEDS
 from leaderboard.export import markdown_table, plain
+from leaderboard.verdicts import Comparison, Verdict
 
 Judged = Sequence[tuple[PaperClaims, Sequence[Verdict]]]
 

@@ -34,7 +34,8 @@ def command(
     """
     from bench.errors import UnknownName
     from leaderboard import claims_export
-    from leaderboard.claims import judge, load_claims
+    from leaderboard.claims import load_claims
+    from leaderboard.verdicts import judge
 
     papers = load_claims()
     if paper is not None and paper not in papers:

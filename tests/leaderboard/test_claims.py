@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from leaderboard.claims import Claim, PaperClaims, Side, judge, load_claims
+from leaderboard.claims import Claim, PaperClaims, Side, load_claims
 from leaderboard.claims_export import to_csv, to_json, to_markdown
 from leaderboard.differences import difference_of, more_seeds
 from leaderboard.reported import load_reported
 from leaderboard.schema import ConfidenceInterval, Measurement, Result
+from leaderboard.verdicts import judge
 
 IDENTITY = {"predictor": "ab" * 32, "samples": 100}
 NARROW, WIDE = (0.19, 0.2, 0.21), (0.1, 0.2, 0.3)  # differences that seeds decide, and do not
