@@ -1,11 +1,14 @@
 """Numbers that papers report: data files beside this module, checked when loaded.
 
 A file holds one paper: ``paper``, ``citation``, ``track`` and, where known, ``url``, then
-``[[tables]]`` as the paper prints them. A table says where its numbers stand (``table``, optionally
-``page``), who says so (``origin``), on what (``dataset``), how they were measured (``protocol`` in
-words, ``identity`` as far as it is known), and lists ``rows`` of a ``method`` (its catalog name), a
+``[[tables]]`` as the paper prints them. A table says where its numbers stand (``table``, ``page``),
+who says so (``origin``), on what (``dataset``), how they were measured (``protocol`` in words,
+``identity`` as far as it is known, ``metric_identity`` with what is true of one metric only, or of
+all that begin alike before a colon), and lists ``rows`` of a ``method`` (its catalog name), a
 ``variant`` (the settings that differ from the method's default) and ``values`` with optional
-``spread``, both by metric. Reported numbers never mix with measured ones.
+``spread``, both by metric. ``no_page`` says why tables without a page have none, and ``elsewhere``
+what the names mean that the suite does not have: methods, datasets and metrics of others. Reported
+numbers never mix with measured ones.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from pydantic import Field, FiniteFloat, model_validator
 from leaderboard.papers import Address, PaperData, Text, read_paper
 
 Origin = Literal["paper", "authors-notebook", "third-party"]
+_Identity = dict[str, str | int | float]
 FOLDER = Path(__file__).parent / "reported"
 
 
@@ -42,6 +46,7 @@ class ReportedNumber:
         spread: What the source prints after its plus-minus sign, or None.
         protocol: How it was measured, in words.
         identity: What is known of the metric's identity.
+        no_page: Why the page is not known; empty where it is.
     """
 
     paper: str
@@ -58,7 +63,8 @@ class ReportedNumber:
     value: float
     spread: float | None
     protocol: str
-    identity: dict[str, str | int | float]
+    identity: _Identity
+    no_page: str = ""
 
 
 def load_reported(folder: Path = FOLDER) -> list[ReportedNumber]:
@@ -96,8 +102,22 @@ class _Table(PaperData):
     origin: Origin
     dataset: Text
     protocol: Text
-    identity: dict[str, str | int | float] = Field({})
+    identity: _Identity = Field({})
+    metric_identity: dict[Text, _Identity] = Field({})
     rows: Annotated[list[_Row], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _metrics_have_values(self) -> _Table:
+        metrics = {metric for row in self.rows for metric in row.values}
+        known = {name for metric in metrics for name in (metric, metric.partition(":")[0])}
+        lonely = sorted(set(self.metric_identity) - known)
+        if lonely:
+            raise ValueError(f"a metric_identity without a value: {', '.join(lonely)}")
+        return self
+
+    def identity_of(self, metric: str) -> _Identity:
+        family = self.metric_identity.get(metric.partition(":")[0], {})
+        return self.identity | family | self.metric_identity.get(metric, {})
 
 
 class _Source(PaperData):
@@ -105,19 +125,41 @@ class _Source(PaperData):
     citation: Text
     url: Address = ""
     track: Text
+    no_page: str = ""
+    elsewhere: dict[Text, Text] = Field({})
     tables: Annotated[list[_Table], Field(min_length=1)]
 
+    @model_validator(mode="after")
+    def _pages_and_names_are_explained(self) -> _Source:
+        pageless = [table.table for table in self.tables if table.page is None]
+        if bool(pageless) != bool(self.no_page):
+            missing = f"no page, and no no_page that says why: {', '.join(pageless)}"
+            raise ValueError(missing if pageless else "no_page, though all tables have a page")
+        used = {name for one in self.numbers() for name in (one.method, one.dataset, one.metric)}
+        unused = sorted(set(self.elsewhere) - used)
+        if unused:
+            raise ValueError(f"elsewhere explains what no table names: {', '.join(unused)}")
+        return self
+
     def numbers(self) -> list[ReportedNumber]:
-        shared = self.model_dump(exclude={"tables"})
         return [
             ReportedNumber(
-                **shared,
-                **table.model_dump(exclude={"rows"}),
+                paper=self.paper,
+                citation=self.citation,
+                url=self.url,
+                track=self.track,
+                table=table.table,
+                page=table.page,
+                origin=table.origin,
                 method=row.method,
                 variant=row.variant,
+                dataset=table.dataset,
                 metric=metric,
                 value=value,
                 spread=row.spread.get(metric),
+                protocol=table.protocol,
+                identity=table.identity_of(metric),
+                no_page=self.no_page if table.page is None else "",
             )
             for table in self.tables
             for row in table.rows
