@@ -36,7 +36,7 @@ _VARIABLES = {
 }
 
 # Whatever numpy and zipfile make of a damaged archive.
-_MADE_OF_DAMAGE = (
+MADE_OF_DAMAGE = (
     ArithmeticError,
     EOFError,
     LookupError,
@@ -138,7 +138,7 @@ def _read(path: Path) -> dict[str, NDArray[np.float32]]:
         }
     except FileNotFoundError as error:
         raise MissingFile(f"There is no file {path}.") from error
-    except _MADE_OF_DAMAGE as error:
+    except MADE_OF_DAMAGE as error:
         raise Refused(
             f"{path} was refused, and nothing in it was executed: it is cut off or no .npz archive "
             f"of plain arrays ({type(error).__name__}); write it again with numpy.savez, see "
