@@ -19,6 +19,7 @@ _COMMANDS = {
     "show": "bench.cli.show",
     "leaderboard": "bench.cli.leaderboard",
     "claims": "bench.cli.claims",
+    "check": "bench.cli.check",
     "edit": "bench.cli.edit",
     "name": "bench.cli.name",
     "fetch": "bench.cli.fetch",

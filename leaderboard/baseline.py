@@ -1,0 +1,253 @@
+"""Stored baselines: the scores that ``bench check`` holds results against.
+
+A baseline is a JSON file: tolerances, which a maintainer edits; the history of what was accepted
+and why; and rows of scores, one a line, which the command writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    FiniteFloat,
+    JsonValue,
+    NonNegativeFloat,
+    NonNegativeInt,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from leaderboard.schema import Measurement, Name, Result, Status, describe_errors
+from leaderboard.table import described
+
+BASELINES = Path(__file__).parent / "baselines"  # the committed ones, part of this package
+
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class BrokenBaseline(ValueError):
+    """A file that should hold a baseline and does not; the message names it."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Tolerance(_Part):
+    """How far a score may move: as far as the largest of the three allows."""
+
+    absolute: NonNegativeFloat = 1e-6
+    """In units of the score."""
+    relative: NonNegativeFloat = 0.02
+    """As a share of the baseline's score."""
+    deviations: NonNegativeFloat = 3.0
+    """In sample standard deviations over the baseline's seeds; nothing where it has one seed."""
+
+
+class Tolerances(_Part):
+    """Tolerances by metric."""
+
+    default: Tolerance = Tolerance()
+    """For metrics that have a direction of improvement."""
+    metrics: dict[Name, Tolerance] = {}
+    """For single metrics, by name; what an entry leaves out is the default's."""
+
+    def of(self, metric: str, *, directed: bool) -> Tolerance | None:
+        """A metric's tolerance; None for an informational one without an entry of its own."""
+        entry = self.metrics.get(metric)
+        if entry is None:
+            return self.default if directed else None
+        return self.default.model_copy(update=entry.model_dump(exclude_unset=True))
+
+
+class Acceptance(_Part):
+    """Why a baseline is what it is."""
+
+    date: str
+    """Day of the change, as 2026-01-31."""
+    reason: Reason
+    """What was given by ``--reason``."""
+    changes: str
+    """What was accepted, in numbers."""
+
+
+class Run(_Part):
+    """How one run ended."""
+
+    status: Status
+    """completed, diverged or failed."""
+    spec_hash: Name
+    """Hash of its specification, which its record is named after."""
+    message: str = ""
+    """Why it did not complete."""
+
+
+class Score(_Part):
+    """One metric of one identity, over seeds."""
+
+    metric: Name
+    """The metric's name."""
+    higher_is_better: bool | None
+    """The direction of improvement; null for informational metrics."""
+    identity: dict[str, str | int | float]
+    """All that two values must share to be compared."""
+    values: dict[NonNegativeInt, FiniteFloat]
+    """By seed, those of completed runs; left out where the metric does not apply."""
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """What another score must have in common with this one to be compared with it."""
+        return self.metric, self.higher_is_better, *sorted(self.identity.items())
+
+
+class ScoreRow(_Part):
+    """One method with one set of overrides in one table."""
+
+    track: Name
+    """The evaluation protocol."""
+    dataset: Name
+    """The dataset."""
+    preset: Name
+    """The preset."""
+    method: Name
+    """The method."""
+    overrides: dict[str, JsonValue] = {}
+    """What sets its runs apart from the plain ones of the preset."""
+    runs: dict[NonNegativeInt, Run]
+    """By seed."""
+    scores: tuple[Score, ...]
+    """Most important first."""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What names the row; equal overrides give equal texts."""
+        overrides = json.dumps(self.overrides, sort_keys=True)
+        return self.track, self.dataset, self.preset, self.method, overrides
+
+    @property
+    def label(self) -> str:
+        """The row's name for readers."""
+        settings = f" ({described(self.overrides)})" if self.overrides else ""
+        return f"{self.track}/{self.dataset}/{self.preset} {self.method}{settings}"
+
+
+class Baseline(_Part):
+    """What results are held against."""
+
+    schema_version: Literal[1] = 1
+    """Version of this schema."""
+    tolerances: Tolerances = Tolerances()
+    """How far scores may move."""
+    history: tuple[Acceptance, ...] = ()
+    """Why it is what it is, oldest first."""
+    rows: tuple[ScoreRow, ...] = ()
+    """In the order of their keys."""
+
+    @model_validator(mode="after")
+    def _each_row_once(self) -> Baseline:
+        keys = set()
+        for row in self.rows:
+            if row.key in keys:
+                raise ValueError(f"{row.label} has two rows")
+            keys.add(row.key)
+        return self
+
+
+def read_baseline(path: Path) -> Baseline:
+    """Read a baseline from a file.
+
+    Raises:
+        BrokenBaseline: The file is unreadable, no JSON, or not a baseline.
+    """
+    try:
+        return Baseline.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        described_errors = describe_errors(list(error.errors()))
+        raise BrokenBaseline(f"{path} is not a baseline ({described_errors}).") from error
+    except (OSError, ValueError) as error:
+        raise BrokenBaseline(f"{path} holds no baseline ({error}).") from error
+
+
+def baseline_text(baseline: Baseline) -> str:
+    """A baseline as the text of its file: JSON, each score on one line, for diffs to be read."""
+    content = baseline.model_dump(mode="json", exclude={"rows"})
+    entries = baseline.tolerances.metrics
+    content["tolerances"]["metrics"] = {
+        metric: entry.model_dump(exclude_unset=True) for metric, entry in entries.items()
+    }
+    head = json.dumps(content, indent=2, ensure_ascii=False).removesuffix("\n}")
+    rows = ",\n".join(map(_row_text, baseline.rows))
+    return f'{head},\n  "rows": [\n{rows}\n  ]\n}}\n'
+
+
+def rows_of(results: Iterable[Result]) -> tuple[list[ScoreRow], list[str]]:
+    """Results as rows by their keys, and notes on records of one run that differ.
+
+    Of a run that has several records, the first one counts.
+    """
+    grouped: dict[tuple[str, ...], list[Result]] = {}
+    for result in results:
+        grouped.setdefault(_row([result]).key, []).append(result)
+    rows, notes = [], []
+    for _, members in sorted(grouped.items()):
+        first: dict[int, Result] = {}
+        differing = set()
+        for result in members:
+            kept = first.setdefault(result.seed, result)
+            if (kept.status, kept.metrics) != (result.status, result.metrics):
+                differing.add(result.seed)
+        row = _row([first[seed] for seed in sorted(first)])
+        rows.append(row)
+        if differing:
+            notes.append(
+                f"{row.label}: several records of seed {', '.join(map(str, sorted(differing)))} "
+                "differ; the first one found counts."
+            )
+    return rows, notes
+
+
+def _row(runs: list[Result]) -> ScoreRow:
+    """The row of runs of one key and different seeds."""
+    scores: dict[tuple[Any, ...], tuple[Measurement, dict[int, float]]] = {}
+    for run in runs:
+        for measured in run.metrics if run.status == "completed" else ():
+            if measured.value is not None:
+                kind = _score(measured, {}).kind
+                scores.setdefault(kind, (measured, {}))[1][run.seed] = measured.value
+    return ScoreRow(
+        **runs[0].model_dump(include={"track", "dataset", "preset", "method", "overrides"}),
+        runs={run.seed: _ended(run) for run in runs},
+        scores=tuple(_score(*score) for score in scores.values()),
+    )
+
+
+def _ended(run: Result) -> Run:
+    message = "" if run.status == "completed" else run.message
+    return Run(status=run.status, spec_hash=run.spec_hash, message=message)
+
+
+def _score(measured: Measurement, values: dict[int, float]) -> Score:
+    return Score(
+        metric=measured.name,
+        higher_is_better=measured.higher_is_better,
+        identity=measured.identity,
+        values=values,
+    )
+
+
+def _row_text(row: ScoreRow) -> str:
+    content = row.model_dump(mode="json", exclude={"scores", "runs"})
+    content["runs"] = {
+        str(seed): run.model_dump(exclude_defaults=True) for seed, run in row.runs.items()
+    }
+    head = json.dumps(content, ensure_ascii=False).removesuffix("}")
+    scores = [json.dumps(one.model_dump(mode="json"), ensure_ascii=False) for one in row.scores]
+    return f'    {head}, "scores": [' + ",".join(f"\n      {one}" for one in scores) + "\n    ]}"
