@@ -102,6 +102,42 @@ class EvenAttention(nn.Module):
         return self.weights
 
 
+def layer_attention(
+    kind: Literal["learned", "uniform", "ones"],
+    directions: int,
+    num_ws: int,
+    layers: Sequence[int] | None = None,
+    attended: int | None = None,
+    kernel_size: int = 3,
+    sigma: float = 1.0,
+    padding: Padding = "reflect",
+) -> LearnedAttention | EvenAttention:
+    """The attention that a method's ``attention`` asks for.
+
+    Args:
+        kind: ``learned``, or even on the chosen layers: ``ones`` gives them the whole direction,
+            ``uniform`` one part of it, of as many as there are such layers.
+        directions: Number of directions K.
+        num_ws: Layers L of the generator.
+        layers: The chosen layers of an even one; all by default.
+        attended: Layers of a learned one (``LearnedAttention``); an even one has as many parts then
+            and goes to all layers, as ContraFeat's release has it.
+        kernel_size: Of a learned one.
+        sigma: Of a learned one.
+        padding: Of a learned one.
+
+    Returns:
+        A module whose forward gives (K, L).
+
+    Raises:
+        ValueError: As ``LearnedAttention``.
+    """
+    if kind == "learned":
+        return LearnedAttention(directions, num_ws, attended, kernel_size, sigma, padding)
+    parts = attended or (num_ws if layers is None else len(layers))
+    return EvenAttention(directions, num_ws, 1.0 if kind == "ones" else 1.0 / parts, layers)
+
+
 def gaussian_kernel(size: int, sigma: float) -> Tensor:
     """A sampled Gaussian of odd ``size`` with sum 1, float32 (size,)."""
     offsets = torch.arange(size, dtype=torch.float64) - size // 2

@@ -6,10 +6,6 @@ either form of ContraFeat's loss ("Gsp_dir-att", "Sefa_dir-att"). Its table 4 gi
 LatentCLR and to the recognition model ("LatCLR", "Recog"), whose own losses train it with the
 directions. Nothing is new here but settings: those of ContraFeat's release for these runs, as the
 names of its experiments say (branch ``group``, eval_nav_nb_table1 and eval_nav_nb_others_compare).
-
-Two of them cannot be asked of ``LatentCLR``: the release looks for its directions in the leading
-100 components and mixes two codes; here they are free in W and codes are not mixed. And the
-release's Adam has betas (0, 0.99), LatentCLR's own (0.9, 0.999).
 """
 
 from __future__ import annotations
@@ -22,6 +18,7 @@ from pydantic import Field
 from baselines.contrafeat import ContraFeat, ContraFeatConfig
 from baselines.deformators import DeformatorName
 from baselines.latentclr import LatentCLR, LatentCLRConfig
+from baselines.nets.latentclr import Kind
 from baselines.nets.shift_predictors import FirstConvolution
 from baselines.recognition import Recognition
 from baselines.recognition_config import RecognitionConfig
@@ -57,22 +54,23 @@ class SeFaAttentionConfig(ContraFeatConfig):
 
 
 class LatentCLRAttentionConfig(LatentCLRConfig):
-    """Settings of LatentCLR with ContraFeat's attention; see ``LatentCLRConfig``.
-
-    ``alpha`` is the release's step of up to 0.5 along directions of length sqrt(512); here they
-    have the length 1.
-    """
+    """Settings of LatentCLR with ContraFeat's attention; see ``LatentCLRConfig``."""
 
     num_directions: int = Field(30, ge=2)
-    alpha: float | tuple[float, float] = (-11.3, 11.3)
+    model: Kind | Literal["subspace"] = "subspace"
+    normalize: bool = False
+    alpha: float | tuple[float, float] = (-0.5, 0.5)
     alpha_per: Literal["direction", "code"] = "code"
     attention: Literal["learned"] = "learned"
+    style_segments: int = Field(2, ge=1)
     feature_layers: tuple[str, ...] = Field(("b4", "b8", "b16"), min_length=1)
     normalize_features: bool = False
     absolute: bool = False
     iterations: int = Field(75_000, ge=1)
     batch_size: int = Field(4, ge=2)
     learning_rate: float = Field(0.01, gt=0)
+    beta1: float = Field(0.0, ge=0, lt=1)
+    beta2: float = Field(0.99, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
     milestones: tuple[int, ...] = ()
 
@@ -121,9 +119,19 @@ class LatentCLRAttention(LatentCLR):
 
     Config = LatentCLRAttentionConfig  # type: ignore[assignment]  # which takes fewer values
     presets: ClassVar = {
-        "smoke": {"num_directions": 4, "iterations": 5},
-        # alpha as above, for codes of 64 numbers.
-        "small": {"num_directions": 12, "alpha": (-4.0, 4.0), "iterations": 400},
+        "smoke": {
+            "num_directions": 4,
+            "subspace_size": 16,
+            "subspace_codes": 2_000,
+            "codes_per_step": 1_000,
+            "iterations": 5,
+        },
+        "small": {
+            "num_directions": 12,
+            "subspace_size": 30,
+            "subspace_codes": 100_000,
+            "iterations": 400,
+        },
     }
 
 

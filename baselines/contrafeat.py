@@ -22,7 +22,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from baselines.attention import EvenAttention, LearnedAttention, Padding
+from baselines.attention import Padding, layer_attention
 from baselines.base import Batch, Discoverer, MethodConfig, Stage, TrainingData
 from baselines.contrafeat_losses import (
     Contrast,
@@ -330,14 +330,12 @@ def _directions(config: ContraFeatConfig, generator: Any) -> nn.Module:
 
 
 def _attention(config: ContraFeatConfig, num_ws: int) -> nn.Module:
-    if config.attention == "learned":
-        return LearnedAttention(
-            config.num_directions,
-            num_ws,
-            config.attention_layers,
-            config.attention_kernel,
-            config.attention_sigma,
-            config.attention_padding,
-        )
-    weight = 1.0 if config.attention == "ones" else 1.0 / (config.attention_layers or num_ws)
-    return EvenAttention(config.num_directions, num_ws, weight)
+    return layer_attention(
+        config.attention,
+        config.num_directions,
+        num_ws,
+        attended=config.attention_layers,
+        kernel_size=config.attention_kernel,
+        sigma=config.attention_sigma,
+        padding=config.attention_padding,
+    )

@@ -11,10 +11,11 @@ paper does neither (``scaling``, ``absolute``); its StyleGAN2 demonstration has 
 directions of ``depth`` 1 and batches of 8. It keeps the weights of the best of its validations,
 which move all layers whatever ``layers`` says; here the last ones are kept. Noise is constant.
 
-ContraFeat's release has a LatentCLR of its own among its baselines: ``attention`` uniform or
-learned, ``feature_layers`` b4, b8 and b16, ``normalize_features`` and ``absolute`` off,
-``alpha`` (-11.3, 11.3) drawn for each ``code``, which is 0.5 along directions of length sqrt(512),
-batches of 4 codes, 30 directions.
+ContraFeat's release has a LatentCLR of its own among its baselines ("LatCLR"): 30 directions in the
+informative subspace (``model=subspace normalize=false``) that go up to half a step either way
+(``alpha`` (-0.5, 0.5), ``alpha_per=code``), codes mixed of two (``style_segments=2``),
+``attention`` uniform or learned, ``feature_layers`` b4, b8 and b16, ``normalize_features`` and
+``absolute`` off, Adam at 0.01 with betas (0, 0.99) and without decay, batches of 4 codes.
 """
 
 from __future__ import annotations
@@ -28,15 +29,22 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from baselines.attention import EvenAttention, LearnedAttention, parse_layers
+from baselines.attention import layer_attention, parse_layers
 from baselines.base import Batch, Discoverer, MethodConfig, Stage, TrainingData
-from baselines.directions import all_alike, per_code, require_generator
+from baselines.directions import SubspaceDirections, all_alike, per_code, require_generator
 from baselines.generator_features import GeneratorFeatures
 from baselines.latentclr_losses import Comparison, Scaling, Terms, stream
 from baselines.latentclr_reference import load_directions
-from baselines.nets.latentclr import Kind, Projector, direction_model, perceptron
+from baselines.nets.latentclr import (
+    DirectionModel,
+    GivenDirections,
+    Kind,
+    Projector,
+    direction_model,
+    perceptron,
+)
 from baselines.randomness import Draws
-from baselines.subspace import sample_codes
+from baselines.subspace import ExactSubspace, SubspaceStage, mixed_codes, require_segments
 
 
 class LatentCLRConfig(MethodConfig):
@@ -44,9 +52,14 @@ class LatentCLRConfig(MethodConfig):
 
     Attributes:
         num_directions: K.
-        model: ``fixed`` vectors, or ``linear`` or ``nonlinear`` functions of the code.
+        model: ``fixed`` vectors, or ``linear`` or ``nonlinear`` functions of the code, as released;
+            or ``subspace``, vectors in the informative subspace of W (ContraFeat, equation 4).
         depth: Layers of the nonlinear ones.
+        subspace_size: Components that span the directions of ``subspace``.
+        subspace_codes: How many codes the components come from; a multiple of ``codes_per_step``.
+        codes_per_step: How many of them at a time.
         normalize: Directions have the length 1 at every code, so that a step of 1 is one, too.
+            Otherwise those of ``subspace`` have sqrt(D), as in ContraFeat, and others any length.
         alpha: How far codes are moved in training, or a range to draw that from.
         alpha_per: Draw it for each ``direction`` (once for all fixed ones), as released, or for
             each ``code`` and direction.
@@ -54,6 +67,8 @@ class LatentCLRConfig(MethodConfig):
             of it (``uniform``), or by what is learned as in ContraFeat (``learned``).
         layers: The layers to edit: ``all``, or ranges such as ``0-3`` with both ends included
             (the release's ``feed_layers``).
+        style_segments: Codes are mixed of so many different w: 1 as released, 2 in ContraFeat. A
+            generator of one layer shows the first of them.
         feature_layers: Where changes are looked at: ``conv1`` and ``convs.0``, ... are the
             StyleGAN2's convolutions as the release counts them; ``conv1`` is its first layer in
             any other generator, too. Otherwise names of modules, such as ``b8``. Features of
@@ -72,19 +87,25 @@ class LatentCLRConfig(MethodConfig):
         iterations: Steps; the release has a default of 100,000 that its settings replace.
         batch_size: Codes in a step, each edited along all directions.
         learning_rate: Of Adam.
+        beta1: Adam's first beta.
+        beta2: Adam's second beta.
         weight_decay: Of Adam, added to gradients.
         milestones: Steps after which the learning rate is multiplied by ``decay``.
         decay: See ``milestones``.
     """
 
     num_directions: int = Field(32, ge=2)
-    model: Kind = "fixed"
+    model: Kind | Literal["subspace"] = "fixed"
     depth: int = Field(3, ge=1)
+    subspace_size: int = Field(100, ge=1)
+    subspace_codes: int = Field(1_000_000, ge=2)
+    codes_per_step: int = Field(10_000, ge=1)
     normalize: bool = True
     alpha: float | tuple[float, float] = 0.1
     alpha_per: Literal["direction", "code"] = "direction"
     attention: Literal["ones", "uniform", "learned"] = "ones"
     layers: str = "all"
+    style_segments: int = Field(1, ge=1)
     feature_layers: tuple[str, ...] = Field(("conv1",), min_length=1)
     projector: Literal["identity", "linear", "nonlinear"] = "identity"
     projector_depth: int = Field(3, ge=1)
@@ -98,6 +119,8 @@ class LatentCLRConfig(MethodConfig):
     iterations: int = Field(10_000, ge=1)
     batch_size: int = Field(32, ge=2)
     learning_rate: float = Field(0.001, gt=0)
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.999, ge=0, lt=1)
     weight_decay: float = Field(0.001, ge=0)
     milestones: tuple[int, ...] = (1_000, 5_000)
     decay: float = Field(0.2, gt=0, le=1)
@@ -106,6 +129,8 @@ class LatentCLRConfig(MethodConfig):
     def _check(self) -> LatentCLRConfig:
         if self.alpha in (0.0, (0.0, 0.0)):
             raise ValueError("alpha must not be 0, or nothing is edited")
+        if self.subspace_codes % self.codes_per_step:
+            raise ValueError("subspace_codes must be a multiple of codes_per_step")
         if self.attention == "learned" and self.layers != "all":
             raise ValueError(
                 "learned attention chooses the layers itself: leave layers at all, or set "
@@ -128,7 +153,7 @@ class LatentCLR(Discoverer):
         data: ``data.generator`` is searched.
 
     Raises:
-        ValueError: There is no generator, or it has no such layers.
+        ValueError: There is no generator, or it has fewer dimensions or layers than asked.
     """
 
     Config = LatentCLRConfig
@@ -148,20 +173,31 @@ class LatentCLR(Discoverer):
     def __init__(self, config: LatentCLRConfig, data: TrainingData) -> None:
         super().__init__(config, data)
         generator = require_generator(data, "latentclr")
+        require_segments(generator, config.style_segments)
         self.config = config
         self.num_directions = config.num_directions
-        self.layer_weights = _attention(config, generator.num_ws)
-        self.model = direction_model(
-            config.model, config.num_directions, generator.w_dim, config.depth, config.normalize
+        self.layer_weights = layer_attention(
+            config.attention,
+            config.num_directions,
+            generator.num_ws,
+            parse_layers(config.layers, generator.num_ws),
         )
+        self.model = _directions(config, generator.w_dim)
         width = GeneratorFeatures(generator, config.feature_layers).width
         self.projector = Projector(_projection(config, width), config.normalize_features)
         self._loaded = False
 
     def stages(self, data: TrainingData) -> Iterator[Stage]:
-        """One stage; none once directions of the release were loaded."""
-        if not self._loaded:
-            yield DirectionStage(self, require_generator(data, "latentclr"))
+        """The directions, after their subspace if any; none where released ones were loaded."""
+        if self._loaded:
+            return
+        config, generator = self.config, require_generator(data, "latentclr")
+        directions = getattr(self.model, "directions", None)
+        if isinstance(directions, SubspaceDirections):
+            yield SubspaceStage(
+                directions.subspace, generator, config.subspace_codes, config.codes_per_step
+            )
+        yield DirectionStage(self, generator)
 
     def shift(self, ws: Tensor, direction: Tensor | int, step: Tensor | float) -> Tensor:
         if isinstance(direction, Tensor) and direction.ndim:
@@ -182,15 +218,15 @@ class LatentCLR(Discoverer):
         """Move codes along all directions.
 
         Args:
-            codes: (B, D), one vector for all layers.
+            codes: (B, L, D), or (B, 1, D) for one vector for all layers.
             lengths: How far: (K, B), or (K, 1) for one length for each direction.
 
         Returns:
             (K, B, L, D).
         """
-        offsets = lengths[..., None] * self.model.all(codes)  # (K, B, D)
+        offsets = self.model.all(codes.flatten(0, 1)).unflatten(1, codes.shape[:2])
         weights = self.attention()[:, None, :, None]  # (K, 1, L, 1)
-        return codes[:, None] + weights * offsets[:, :, None]
+        return codes + weights * (lengths[..., None, None] * offsets)
 
     def load_reference(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Take over directions of the release.
@@ -224,13 +260,16 @@ class DirectionStage(Stage):
         self.features = GeneratorFeatures(generator, config.feature_layers)
         self.steps = config.iterations
         self.adam = torch.optim.Adam(
-            method.parameters(), config.learning_rate, weight_decay=config.weight_decay
+            method.parameters(),
+            config.learning_rate,
+            (config.beta1, config.beta2),
+            weight_decay=config.weight_decay,
         )
         self.optimizers = {"directions": self.adam}
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         count = batch.share(self.config.batch_size)
-        codes = sample_codes(self.generator, batch.draws.normal("z", count, self.generator.z_dim))
+        codes = self._codes(batch.draws, count)
         passed = sum(batch.step >= milestone for milestone in self.config.milestones)
         for group in self.adam.param_groups:
             group["lr"] = self.config.learning_rate * self.config.decay**passed
@@ -245,11 +284,11 @@ class DirectionStage(Stage):
         """The loss of edited codes, its gradient added to that of the method's parameters.
 
         Args:
-            codes: (B, D).
+            codes: (B, L, D), or (B, 1, D) for one vector for all layers.
             lengths: (K, B) or (K, 1), how far each is moved along each direction.
         """
         with torch.no_grad():
-            original = self.vectors(codes[None, :, None].expand(-1, -1, self.generator.num_ws, -1))
+            original = self.vectors(codes[None].expand(-1, -1, self.generator.num_ws, -1))
         edited = self.method.edited(codes, lengths)
         change = partial(self.change, original=original)
         return stream(edited, change, self.config.comparison(), self.method.projector)
@@ -276,6 +315,14 @@ class DirectionStage(Stage):
         model.train(training)
         return "all directions have become the same one" if same else None
 
+    def _codes(self, draws: Draws, count: int) -> Tensor:
+        """Codes to be edited, (B, L, D), or (B, 1, D) where they are not mixed."""
+        segments = self.config.style_segments
+        z = draws.normal("z", count * segments, self.generator.z_dim)
+        codes = mixed_codes(self.generator, z, segments)
+        # One for all layers goes through the directions once, whose batch norms see it once then.
+        return codes[:, :1] if segments == 1 else codes
+
     def _lengths(self, draws: Draws, count: int, device: torch.device) -> Tensor:
         """How far codes are moved, (K, 1) or (K, B)."""
         config = self.config
@@ -291,12 +338,12 @@ class DirectionStage(Stage):
         return low + (high - low) * shares
 
 
-def _attention(config: LatentCLRConfig, num_ws: int) -> nn.Module:
-    if config.attention == "learned":
-        return LearnedAttention(config.num_directions, num_ws)
-    layers = parse_layers(config.layers, num_ws)
-    weight = 1.0 if config.attention == "ones" else 1.0 / len(layers)
-    return EvenAttention(config.num_directions, num_ws, weight, layers)
+def _directions(config: LatentCLRConfig, dim: int) -> DirectionModel:
+    count = config.num_directions
+    if config.model == "subspace":
+        subspace = ExactSubspace(dim, config.subspace_size)
+        return GivenDirections(SubspaceDirections(subspace, count), count, config.normalize)
+    return direction_model(config.model, count, dim, config.depth, config.normalize)
 
 
 def _projection(config: LatentCLRConfig, width: int) -> nn.Module:

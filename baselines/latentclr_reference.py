@@ -42,6 +42,8 @@ def _describe(state: Mapping[str, Tensor]) -> dict[str, str | int]:
     if "params" in state:
         count, dim = state["params"].shape
         return {"model": "fixed", "num_directions": count, "w_dim": dim}
+    if "directions.coordinates" in state:  # the release has none of these
+        return {"model": "subspace"}
     layers = [name for name in state if re.fullmatch(r"nets\.0\.linear_\d+\.weight", name)]
     if not layers:
         raise ValueError("the checkpoint holds no directions of LatentCLR: give another file")

@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baselines.attention import layer_attention
 from baselines.base import Batch, Discoverer, Stage, TrainingData
 from baselines.deformators import unit_shifts, unit_vector_steps
 from baselines.directions import SubspaceDirections, all_alike, require_generator
@@ -86,7 +87,9 @@ class Recognition(Discoverer):
                 f"has only {self.deformator.input_dim} here: choose at most that many, or "
                 "deformator=linear."
             )
-        self.layer_weights = config.make_attention(self.num_directions, generator.num_ws)
+        self.layer_weights = layer_attention(
+            config.attention, self.num_directions, generator.num_ws
+        )
         self.predictor = config.make_predictor(self.num_directions, generator)
         self.register_buffer("accuracy", torch.tensor(0.0))
         self._given: frozenset[str] = frozenset()  # what load_reference took over

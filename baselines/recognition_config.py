@@ -8,7 +8,6 @@ import torch
 from pydantic import Field, model_validator
 from torch import nn
 
-from baselines.attention import EvenAttention, LearnedAttention
 from baselines.base import MethodConfig
 from baselines.deformators import (
     Deformator,
@@ -126,13 +125,6 @@ class RecognitionConfig(MethodConfig):
             return GivenDirections(SubspaceDirections(subspace, count), count, dim)
         kind = LinearDeformator if self.deformator == "linear" else ProjectiveDeformator
         return kind(count, out, dim, self.random_init)
-
-    def make_attention(self, directions: int, layers: int) -> nn.Module:
-        """What gives each of ``layers`` its part of each direction, (K, L)."""
-        if self.attention == "learned":
-            return LearnedAttention(directions, layers)
-        weight = 1.0 if self.attention == "ones" else 1.0 / layers
-        return EvenAttention(directions, layers, weight)
 
     def make_predictor(self, directions: int, generator: Any) -> nn.Module:
         """The predictor for a generator's images.

@@ -85,6 +85,24 @@ class ConditionalDirections(DirectionModel):
         return offset
 
 
+class GivenDirections(DirectionModel):
+    """Directions of another source, such as ContraFeat's in the subspace of W.
+
+    Args:
+        directions: A module whose forward gives (K, D).
+        count: K.
+        normalize: See ``DirectionModel``.
+    """
+
+    def __init__(self, directions: nn.Module, count: int, normalize: bool = True) -> None:
+        super().__init__(count, normalize)
+        self.directions = directions
+
+    def offset(self, codes: Tensor, direction: int) -> Tensor:
+        offset: Tensor = self.directions()[direction]
+        return offset.expand_as(codes)
+
+
 class Projector(nn.Module):
     """From features to the vectors that are compared.
 

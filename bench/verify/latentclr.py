@@ -64,12 +64,12 @@ def models_case(golden: Case) -> dict[str, Tensor]:
 @case("latentclr.training_step")
 def step_case(golden: Case) -> dict[str, Tensor]:
     """The streamed loss of one batch of codes on a tiny generator, with its gradients."""
-    stage, codes = _stage(golden), golden.inputs["w"]
+    stage, codes = _stage(golden), golden.inputs["w"][:, None]
     method = stage.method
     lengths = torch.full((method.num_directions, 1), golden.config["model"]["alpha"])
     terms = stage.backpropagate(codes, lengths)
     with torch.no_grad():
-        original = stage.vectors(codes[None, :, None].expand(-1, -1, stage.generator.num_ws, -1))
+        original = stage.vectors(codes[None].expand(-1, -1, stage.generator.num_ws, -1))
         changes = stage.change(method.edited(codes, lengths), original).flatten(0, 1)
     got = {"loss": terms.loss, "acc": terms.accuracy, "features_first8": changes[:, :_SHOWN]}
     for name, parameter in method.model.named_parameters():

@@ -24,7 +24,13 @@ METHODS = (GANSpaceAttention, SeFaAttention, LatentCLRAttention, RecognitionAtte
 TINY: dict[type[Discoverer], dict[str, Any]] = {
     GANSpaceAttention: {"subspace_codes": 40, "codes_per_step": 20, "images": 8, "batch_size": 4},
     SeFaAttention: {"images": 8, "batch_size": 4},
-    LatentCLRAttention: {"feature_layers": ("b4", "b8"), "iterations": 2},
+    LatentCLRAttention: {
+        "subspace_size": 4,
+        "subspace_codes": 40,
+        "codes_per_step": 20,
+        "feature_layers": ("b4", "b8"),
+        "iterations": 2,
+    },
     RecognitionAttention: {
         "subspace_size": 4,
         "subspace_codes": 40,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from baselines.latentclr_losses import Comparison, contrastive_loss
 from baselines.nets import dcgan, pggan
 from baselines.nets.single_layer import SingleLayer
 from baselines.randomness import Draws
+from baselines.subspace import SubspaceStage
 from bench import verify
 from bench.checkpoints.latentclr import read_states
 from bench.errors import MissingFile, Refused
@@ -71,11 +73,11 @@ def test_the_streamed_loss_is_that_of_one_pass(
     # 12 directions of 4 codes: more than go through the generator at once.
     changes = {**changes, "num_directions": 12, "projector_width": 5, "projector_hidden": 7}
     streamed, whole = make(tiny_data, **changes), make(tiny_data, **changes)
-    codes, lengths = torch.randn(4, 8), torch.rand(12, 4)
+    codes, lengths = torch.randn(4, 1, 8), torch.rand(12, 4)
     terms = stage_of(streamed, tiny_data).backpropagate(codes, lengths)
 
     stage = stage_of(whole, tiny_data)
-    original = stage.vectors(codes[None, :, None].expand(-1, -1, 6, -1)).detach()
+    original = stage.vectors(codes[None].expand(-1, -1, 6, -1)).detach()
     vectors = stage.change(whole.edited(codes, lengths), original).flatten(0, 1)
     expected = contrastive_loss(vectors, 12, whole.config.comparison())
     expected.loss.backward()
@@ -112,10 +114,10 @@ def test_memory_does_not_grow_with_the_directions(tiny_data: TrainingData) -> No
     def peak(directions: int, at_once: bool) -> int:
         method = make(tiny_data, num_directions=directions, feature_layers=("b16",))
         stage = stage_of(method, tiny_data)
-        codes, lengths = torch.randn(4, 8), torch.ones(directions, 1)
+        codes, lengths = torch.randn(4, 1, 8), torch.ones(directions, 1)
         with largest_graph() as most:
             if at_once:
-                original = stage.vectors(codes[None, :, None].expand(-1, -1, 6, -1)).detach()
+                original = stage.vectors(codes[None].expand(-1, -1, 6, -1)).detach()
                 vectors = stage.change(method.edited(codes, lengths), original).flatten(0, 1)
                 contrastive_loss(vectors, directions, Comparison()).loss.backward()
             else:
@@ -163,13 +165,13 @@ def test_an_interrupted_training_ends_with_the_same_bits(
         assert torch.equal(value, second.state_dict()[name]), name
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "subspace"])
 def test_a_shift_moves_each_code_along_its_own_direction(
     kind: str, tiny_data: TrainingData
 ) -> None:
-    method = make(tiny_data, model=kind, layers="0-1,4").eval()
-    codes = torch.randn(5, 8)
-    ws = codes[:, None].expand(-1, 6, -1)
+    method = make(tiny_data, model=kind, layers="0-1,4", subspace_size=3).eval()
+    codes = torch.randn(5, 1, 8)
+    ws = codes.expand(-1, 6, -1)
     with torch.no_grad():
         moved = [method.shift(ws, k, 1.5) for k in range(3)]
         for k in range(3):
@@ -186,8 +188,78 @@ def test_a_shift_moves_each_code_along_its_own_direction(
         layered = torch.randn(2, 6, 8)  # of projected images, say
         alone = torch.cat([method.shift(layered[:1], 1, 2.0), method.shift(layered[1:], 1, 2.0)])
         torch.testing.assert_close(method.shift(layered, 1, 2.0), alone)
+        torch.testing.assert_close(method.edited(layered, torch.full((3, 1), 2.0))[1], alone)
     same = torch.allclose(moved[0][0] - ws[0], moved[0][1] - ws[1], atol=1e-5)
-    assert same == (kind == "fixed")
+    assert same == (kind in ("fixed", "subspace"))
+
+
+@pytest.mark.parametrize(("layers", "parts"), [("all", 6), ("1-2,5", 3)])
+def test_uniform_attention_edits_by_one_part_for_each_layer(
+    layers: str, parts: int, tiny_data: TrainingData
+) -> None:
+    ones, uniform = (make(tiny_data, attention=kind, layers=layers) for kind in ("ones", "uniform"))
+    codes, lengths = torch.randn(4, 6, 8), torch.rand(3, 1) + 1
+    whole, part = (one.edited(codes, lengths) - codes for one in (ones, uniform))
+    assert (whole != 0).any()
+    torch.testing.assert_close(part, whole / parts)
+    torch.testing.assert_close(
+        uniform.shift(codes, 2, 1.5) - codes, (ones.shift(codes, 2, 1.5) - codes) / parts
+    )
+
+
+def test_contrafeats_frame_learns_in_the_subspace_from_mixed_codes(
+    tiny_data: TrainingData,
+) -> None:
+    """And ends with the same bits where it was interrupted."""
+    changes = {
+        "model": "subspace",
+        "subspace_size": 3,
+        "subspace_codes": 40,
+        "codes_per_step": 20,
+        "normalize": False,
+        "style_segments": 2,
+        "attention": "learned",
+        "beta1": 0.0,
+        "beta2": 0.99,
+    }
+    edited: list[Tensor] = []
+
+    def begun() -> tuple[LatentCLR, SubspaceStage, DirectionStage]:
+        method = make(tiny_data, **changes)
+        subspace, directions = method.train().stages(tiny_data)
+        assert isinstance(subspace, SubspaceStage)
+        assert isinstance(directions, DirectionStage)
+        assert directions.adam.defaults["betas"] == (0.0, 0.99)
+        return method, subspace, directions
+
+    whole, subspace, directions = begun()
+    for step in range(subspace.steps):
+        subspace.step(Batch(step, Draws(7, step, 0, 1)))
+    before = whole.model.all(torch.zeros(1, 8))[:, 0].detach()
+    handle = tiny_data.generator.synthesis.register_forward_pre_hook(
+        lambda _, arguments: edited.append(arguments[0])
+    )
+    take(directions, range(2))
+    handle.remove()
+    resumed, _, later = begun()
+    resumed.load_state_dict(whole.state_dict())
+    later.adam.load_state_dict(copy.deepcopy(directions.adam.state_dict()))
+    take(directions, range(2, 6))
+    take(later, range(2, 6))
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+    codes = edited[0]  # not edited yet
+    for half in (codes[:, :3], codes[:, 3:]):
+        assert torch.equal(half, half[:, :1].expand_as(half))
+    assert (codes[:, 2] != codes[:, 3]).any(1).all()
+
+    learned = whole.model.all(torch.zeros(1, 8))[:, 0].detach()
+    assert not torch.allclose(learned, before)
+    torch.testing.assert_close(learned.norm(dim=1), torch.full((3,), 8**0.5))
+    components = subspace.subspace.components.float()
+    spanned = learned @ components.T @ components
+    torch.testing.assert_close(spanned, learned)
 
 
 def test_lengths_are_drawn_as_their_settings_say(tiny_data: TrainingData) -> None:
@@ -303,6 +375,7 @@ def test_generators_of_other_kinds_have_features_too(
         ({"model": "cubic"}, "model"),
         ({"feature_layers": ()}, "feature_layers"),
         ({"attention": "learned", "layers": "0-1"}, "leave layers at all"),
+        ({"subspace_codes": 15, "codes_per_step": 10}, "multiple of codes_per_step"),
         ({"no_such_option": 1}, "no_such_option"),
     ],
 )
@@ -318,6 +391,8 @@ def test_a_wrong_setting_is_named(changes: dict[str, Any], named: str) -> None:
         ({"feature_layers": ("convs.4",)}, "names convs.4"),
         ({"feature_layers": ("mapping",)}, "does not pass"),
         ({"layers": "0-6"}, "layers"),
+        ({"style_segments": 7}, "style_segments is 7"),
+        ({"model": "subspace", "subspace_size": 9}, "9 principal components"),
     ],
 )
 def test_a_setting_that_does_not_fit_the_generator_is_named(
@@ -417,6 +492,9 @@ def test_directions_of_other_settings_are_refused(
 
 def test_other_directions_are_refused(tiny_data: TrainingData) -> None:
     method = make(tiny_data)
+    released = {"model": method.model.state_dict()}
+    with pytest.raises(ValueError, match="model fixed, this run's subspace: choose --set model=f"):
+        make(tiny_data, model="subspace", subspace_size=3).load_reference(released)
     for states, message in (
         ({}, "holds no directions of LatentCLR"),
         ({"model": {"x": torch.ones(1)}}, "holds no directions of LatentCLR"),
