@@ -27,9 +27,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from baselines.base import LatentGenerator
-from baselines.randomness import derive_seed, normals
 from bench.errors import BenchError
 from bench.progress import counting
+from bench.tracks.discovery import moved_codes
 from bench.trained import Trained, discoverer_of
 
 _NEUTRAL = "a photo"
@@ -91,10 +91,9 @@ def name_by_words(
         raise BenchError("A single code cannot tell chance from change; give --codes 2 or more.")
     meanings = _meanings(model, words)
     generator, device = trained.parts.generator, trained.parts.device
-    z = normals(derive_seed(trained.spec.seed, "discovery", "samples"), 0, codes, generator.z_dim)
+    ws = moved_codes(generator, trained.spec.seed, "samples", codes, device)
     names = []
     with counting("naming directions", method.num_directions) as count_more, torch.no_grad():
-        ws = generator.mapping(z.to(device))
         for k in range(method.num_directions):
             before, after = (
                 _vectors(model, generator, method.shift(ws, k, step)) for step in (-scale, scale)

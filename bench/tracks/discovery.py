@@ -114,6 +114,36 @@ class DiscoveryTrack(Track):
         )
 
 
+@torch.no_grad()
+def moved_codes(
+    generator: LatentGenerator,
+    seed: int,
+    purpose: str,
+    count: int,
+    device: torch.device,
+    batch_size: int = 64,
+) -> Tensor:
+    """The codes that an evaluation moves.
+
+    Args:
+        generator: On ``device``.
+        seed: The run's.
+        purpose: ``samples``, which are scored, or ``calibration``.
+        count: How many; code i depends on seed, purpose and i only.
+        device: Where they go.
+        batch_size: How many are mapped at a time.
+
+    Returns:
+        Layer codes (count, L, D).
+    """
+    seed = derive_seed(seed, "discovery", purpose)
+    draws = (
+        normals(seed, batch.start, batch.stop - batch.start, generator.z_dim)
+        for batch in _batches(count, batch_size)
+    )
+    return torch.cat([generator.mapping(z.to(device)) for z in draws])
+
+
 @dataclass(frozen=True)
 class _Workbench:
     """A method with all that the protocol asks for, checked."""
@@ -131,13 +161,11 @@ class _Workbench:
         return self.options.batch_size or min(64, max(1, _PIXELS_AT_ONCE // pixels))
 
     def codes(self, purpose: str, count: int) -> Tensor:
-        """Layer codes (count, L, D); code i depends on the run's seed and on i only."""
-        seed = derive_seed(self.context.seed, "discovery", purpose)
-        draws = (
-            normals(seed, batch.start, batch.stop - batch.start, self.generator.z_dim)
-            for batch in _batches(count, self.batch_size)
+        """Layer codes (count, L, D) of the run's seed; see ``moved_codes``."""
+        context = self.context
+        return moved_codes(
+            self.generator, context.seed, purpose, count, context.device, self.batch_size
         )
-        return torch.cat([self.generator.mapping(z.to(self.context.device)) for z in draws])
 
 
 def _workbench(method: Method, context: EvaluationContext) -> _Workbench:
@@ -294,7 +322,6 @@ def _protocol(bench: _Workbench, sizes: _EditSizes, changes: FloatArray) -> dict
         "edit_distance": sizes.distance,
         "distance_between_samples": sizes.between_samples,
         "attributes": list(names),
-        "top_attributes": [top and top.attribute for top in tops],
         "names": [
             top and {"attribute": top.attribute, "share": round(top.share, 6)} for top in tops
         ],

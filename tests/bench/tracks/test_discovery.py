@@ -38,7 +38,6 @@ def test_directions_that_are_the_factors_score_full_marks(evaluate):
     found = evaluate(torch.eye(4))
     assert scores(found)["s_disen"] == scores(found)["s_disen_abs"] == pytest.approx(1.0)
     assert scores(found)["n_discov"] == scores(found)["n_discov_abs"] == 4
-    assert found.protocol["top_attributes"] == list(toy.FACTORS)
     assert [name["attribute"] for name in found.protocol["names"]] == list(toy.FACTORS)
 
 
@@ -69,7 +68,7 @@ def test_directions_that_change_nothing_end_unmatched(evaluate):
         dict.fromkeys(scores(found), 0.0) | {"edit_scale": scores(found)["edit_scale"]}
     )
     assert {metric.identity["protocol"] for metric in found.metrics} == {"unmatched"}
-    assert found.protocol["top_attributes"] == found.protocol["names"] == [None] * 4
+    assert found.protocol["names"] == [None] * 4
 
 
 def test_intervals_hold_the_scores_and_narrow_with_samples(evaluate):
