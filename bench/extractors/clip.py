@@ -77,18 +77,16 @@ class Clip:
         """Vectors of images.
 
         Args:
-            images: (N, 1 or 3, S, S) in [-1, 1].
+            images: (N, 1 or 3, S, S) in [-1, 1]; what goes beyond is cut off, as in a file.
 
         Returns:
             (N, D), of length 1.
         """
         size = self._network.visual.image_size
-        height = size if isinstance(size, int) else size[0]
-        inputs = (as_rgb(images).to(self._device) + 1) / 2
-        # Antialiasing changes the cubic as well: with it, enlarging is as in Pillow, too.
-        inputs = functional.interpolate(inputs, size=(height,) * 2, mode="bicubic", antialias=True)
+        pixels = (as_rgb(images).to(self._device).float() + 1) * 127.5
+        inputs = _resized(pixels, size if isinstance(size, int) else size[0]) / 255
         mean, deviation = (inputs.new_tensor(x).reshape(3, 1, 1) for x in (_MEAN, _DEVIATION))
-        vectors = self._network.encode_image((inputs.clamp(0, 1) - mean) / deviation)
+        vectors = self._network.encode_image((inputs - mean) / deviation)
         return functional.normalize(vectors.float(), dim=1)
 
     @torch.no_grad()
@@ -96,6 +94,20 @@ class Clip:
         """Vectors of texts: (N, D), of length 1."""
         vectors = self._network.encode_text(self._tokenize(list(texts)).to(self._device))
         return functional.normalize(vectors.float(), dim=1)
+
+
+def _resized(pixels: Tensor, size: int) -> Tensor:
+    """Pixels (N, 3, S, S) resized as by CLIP's own preprocessing, which leaves that to Pillow.
+
+    Pillow has 8-bit images throughout: what goes beyond [0, 255] is cut off before, after the rows
+    and after the columns, and levels are rounded. These are floats, so that NaN is not hidden.
+    """
+    pixels = pixels.round().clamp(0, 255)
+    for shape in ((pixels.shape[2], size), (size, size)):
+        # Antialiasing changes the cubic as well: with it, enlarging is as in Pillow, too.
+        pixels = functional.interpolate(pixels, size=shape, mode="bicubic", antialias=True)
+        pixels = pixels.round().clamp(0, 255)
+    return pixels
 
 
 def _package() -> Any:

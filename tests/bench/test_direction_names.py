@@ -14,6 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from click.testing import Result as Done
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,11 +22,12 @@ from torch.nn import functional
 from bench.cli import main
 from bench.direction_names import AttributeName, attribute_names
 from bench.errors import BenchError, MissingFile, Refused, UnknownName
-from bench.extractors.clip import Clip
+from bench.extractors.clip import _DEVIATION, _MEAN, Clip
 from bench.trained import Trained
 from bench.word_names import best_word, name_by_words, words_from
 from leaderboard.schema import Result
 from leaderboard.store import write_result
+from metrics.images import to_bytes
 from tests.bench.tracks import toy
 
 CPU = torch.device("cpu")
@@ -250,13 +252,36 @@ def test_clip_reads_weights_and_prepares_images(package: None, tmp_path: Path) -
     for path in (tmp_path / "clip.safetensors", tmp_path / "clip.pt"):
         clip = Clip(path, "ViT-B/32", CPU)
         assert (clip.model, len(clip.sha256)) == ("ViT-B-32", 64)
-        grey = (0.5 - torch.tensor([0.48145466, 0.4578275, 0.40821073])) / torch.tensor(
+        grey = (128 / 255 - torch.tensor([0.48145466, 0.4578275, 0.40821073])) / torch.tensor(
             [0.26862954, 0.26130258, 0.27577711]
         )
         found = clip.images(torch.zeros(2, 1, 8, 8))
         torch.testing.assert_close(found, functional.normalize(grey, dim=0).expand(2, 3))
         expected = functional.normalize(torch.tensor([[21.0, 22.0, 23.0], [0.0, 1.0, 2.0]]), dim=1)
         torch.testing.assert_close(clip.texts(["a photo", ""]), expected)
+
+
+@pytest.mark.parametrize("size", [3, 8])  # enlarged and made smaller
+def test_clip_sees_what_pillow_makes_of_the_saved_image(
+    package: None, tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_file(STATE, tmp_path / "clip.safetensors")
+    clip = Clip(tmp_path / "clip.safetensors", "ViT-B-32", CPU)
+    seen: list[Tensor] = []
+
+    def encode(inputs: Tensor) -> Tensor:
+        seen.append(inputs)
+        return torch.ones(len(inputs), 3)
+
+    monkeypatch.setattr(clip._network, "encode_image", encode)
+    # Edges of the resize and the generator's own images go beyond black and white.
+    image = 2 * torch.randn(3, size, size, generator=torch.Generator().manual_seed(0))
+    clip.images(image[None])
+    saved = Image.fromarray(to_bytes(image).permute(1, 2, 0).numpy())
+    resized = torch.from_numpy(np.array(saved.resize((4, 4), Image.Resampling.BICUBIC)))
+    mean, deviation = (torch.tensor(x)[:, None, None] for x in (_MEAN, _DEVIATION))
+    levels = (seen[0][0] * deviation + mean) * 255
+    torch.testing.assert_close(levels, resized.permute(2, 0, 1).float(), atol=1e-3, rtol=0)
 
 
 def test_clip_says_what_is_wrong(
