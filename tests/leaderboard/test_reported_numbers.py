@@ -9,6 +9,7 @@ import pytest
 
 from bench.catalog import lookup
 from bench.errors import UnknownName
+from leaderboard.claims import load_claims
 from leaderboard.reported import FOLDER, load_reported, read_reported
 
 # The papers of the five tracks, by the files of their numbers.
@@ -121,6 +122,41 @@ def test_infoscc_with_the_fid_that_stands_twice():
     doubtful = [one for one in numbers if one.metric == "fid" and one.value == 29.02]
     assert {one.method for one in doubtful} == {"infoscc", "eigengan"}
     assert "copying error" in doubtful[-1].protocol
+
+
+def _reported(paper: str) -> dict[tuple[str, str, str], float]:
+    numbers = read_reported(FOLDER / f"{paper}.toml")
+    return {(one.method, one.variant, one.metric): one.value for one in numbers}
+
+
+def _variant(side, paper) -> str:
+    if side.method == "eigengan":  # as it was trained, in words
+        return "discriminator=global, loss=hinge"
+    settings = paper.defaults.get("paper", {}).get(side.method, {}) | side.settings
+    return ", ".join(f"{key}={settings[key]}" for key in sorted(settings))
+
+
+def test_claims_hold_in_their_papers_numbers_but_for_what_a_text_says_against_its_table():
+    contrary, checked = set(), 0
+    for name in ("infonce-editing", "infoscc"):
+        paper, reported = load_claims()[name], _reported(name)
+        for claim in paper.claims:
+            for metric in claim.metrics:
+                left, *others = (
+                    reported.get((side.method, _variant(side, paper), metric))
+                    for side in (claim.left, *claim.right)
+                )
+                if left is None or None in others:
+                    continue
+                checked += 1
+                if any((left > other) != (claim.relation == "higher") for other in others):
+                    contrary.add((claim.says, metric))
+    assert checked == 7 + 7
+    assert contrary == {
+        ("InfoNCE improves StarGAN", "accuracy"),
+        ("InfoNCE improves StarGAN", "f1_macro"),
+        ("InfoNCE improves AttGAN in F1 too", "f1_macro"),
+    }
 
 
 def test_rows_become_numbers(tmp_path):
