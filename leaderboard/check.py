@@ -206,7 +206,7 @@ def _limit(tolerance: Tolerance, score: Score, before: float) -> Limit:
     std = spread_over_seeds(list(score.values.values())).std or 0.0
     return max(
         Limit(tolerance.absolute, "absolute"),
-        Limit(tolerance.relative * abs(before), f"{tolerance.relative:.3g} of it"),
+        Limit(tolerance.relative * abs(before), f"{100.0 * tolerance.relative:.3g}%"),
         Limit(tolerance.deviations * std, f"{tolerance.deviations:.3g} deviations"),
         key=lambda limit: limit.reach,
     )

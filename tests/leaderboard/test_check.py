@@ -64,7 +64,7 @@ def _kinds(check: Check) -> list[str]:
     ("parts", "limit", "rule"),
     [
         ({"absolute": 0.5, "relative": 0.1}, 0.5, "absolute"),
-        ({"absolute": 0.1, "relative": 0.1}, 0.4, "0.1 of it"),
+        ({"absolute": 0.1, "relative": 0.1}, 0.4, "10%"),
         ({"relative": 0.1, "deviations": 1.5}, 3.0, "1.5 deviations"),
     ],
 )
