@@ -40,6 +40,7 @@ _CSV_COLUMNS = (
     "seeds",
     "more_seeds",
     "note",
+    "paper_measured_on",
 )
 
 
@@ -97,6 +98,7 @@ def _csv_lines(verdict: Verdict) -> Iterator[dict[str, object]]:
         "left": claim.left.label,
         "relation": claim.relation,
         "note": "; ".join(verdict.notes),
+        "paper_measured_on": _measured_on(claim),
     }
     if not verdict.comparisons:
         others = "; ".join(side.label for side in claim.right)
@@ -165,6 +167,11 @@ def _claim(claim: Claim) -> str:
     return plain(f"{claim.says} ({claim.source})")
 
 
+def _measured_on(claim: Claim) -> str:
+    """What the paper itself measured on."""
+    return f"{claim.dataset}, {claim.condition}"
+
+
 def _unmeasured(verdicts: Iterable[Verdict]) -> list[str]:
     """A line for each claim and reason, with all metrics that it is about."""
     metrics: dict[tuple[str, str], list[str]] = {}
@@ -218,6 +225,11 @@ def _legend(verdicts: Sequence[Verdict]) -> str:
         "samples of the same runs and says nothing of other trainings. Undecided: about how many "
         "more seeds would decide it if the difference and its spread stayed."
     ]
+    if any((one.dataset, one.preset) != (one.claim.dataset, "paper") for one in verdicts):
+        lines.append(
+            "Where the column on names another dataset or preset than the paper's, it stands in for "
+            "them: these verdicts neither bear out nor refute its own numbers."
+        )
     lines += dict.fromkeys(f"{note}." for verdict in verdicts for note in verdict.notes)
     return "  \n".join(map(plain, lines))
 
@@ -226,6 +238,6 @@ def _conditions(verdicts: Iterable[Verdict]) -> list[str]:
     """What the paper itself measured on, by table or section."""
     places: dict[str, dict[str, None]] = {}
     for claim in (verdict.claim for verdict in verdicts):
-        sources = places.setdefault(f"{claim.dataset}, {claim.condition}", {})
+        sources = places.setdefault(_measured_on(claim), {})
         sources[claim.source] = None
     return [f"The paper's {'; '.join(sources)}: {place}." for place, sources in places.items()]

@@ -274,6 +274,7 @@ def test_verdicts_as_markdown_json_and_csv():
     assert "undecided: about 1 more seed " in text
     assert "not measured: no completed run" in text
     assert "- Never (Table 1), fvm, mig: no \\*network\\*." in text
+    assert "these verdicts neither bear out nor refute its own numbers" in text
     (paper,) = json.loads(to_json(judged))
     first = paper["verdicts"][0]
     assert (first["status"], first["claim"]["left"]["method"]) == ("undecided", "new")
@@ -285,6 +286,7 @@ def test_verdicts_as_markdown_json_and_csv():
         *[("old", "not testable")] * 2,
     ]
     assert (lines[0]["seeds"], lines[0]["more_seeds"]) == ("0 1 2", "1")
+    assert {line["paper_measured_on"] for line in lines} == {"ffhq, 30 directions"}
 
 
 @pytest.mark.parametrize(

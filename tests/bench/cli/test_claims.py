@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,14 @@ from bench.catalog import lookup
 from bench.cli import leaderboard
 from bench.cli.claims import command
 from bench.errors import BenchError, UnknownName
+from bench.spec import read_toml
+from bench.sweep import Grid
 from leaderboard.claims import load_claims
 from leaderboard.schema import Measurement, Result
 from leaderboard.store import record_path, write_result
+from leaderboard.verdicts import judge
+
+TABLES = Path(__file__).parents[3] / "tables"
 
 
 def keep(method: str, seed: int, score: float, folder: str, preset: str = "small") -> None:
@@ -94,3 +100,38 @@ def test_shipped_claims_name_methods_and_settings_that_there_are() -> None:
             for name, usual in methods.items():
                 config = lookup("methods", name).load().configure(preset).model_dump()
                 assert config | usual == config
+
+
+def planned(table: Path, metrics: set[str]) -> list[Result]:
+    """Results as the runs of a table leave them, alike in all metrics."""
+    scores = tuple(Measurement(name=name, value=0.0) for name in metrics)
+    grids = [Grid.model_validate(one) for one in read_toml(table)["grid"]]
+    return [
+        Result(
+            **spec.model_dump(
+                include={"method", "track", "dataset", "preset", "seed", "overrides"}
+            ),
+            spec_hash=spec.hash,
+            status="completed",
+            metrics=scores,
+        )
+        for grid in grids
+        for spec in grid.specs(allow_absent=True)
+    ]
+
+
+def test_what_shipped_claims_compare_is_what_shipped_tables_run() -> None:
+    """Those of a paper's table are compared on the runs of that table, where there is one."""
+    papers = load_claims()
+    metrics = {name for paper in papers.values() for one in paper.claims for name in one.metrics}
+    runs = {path.stem: planned(path, metrics) for path in TABLES.glob("*.toml")}
+    for name, paper in papers.items():
+        for claim in paper.claims:
+            number = re.search(r"Table (\d+)", claim.source)
+            own = runs.get(f"{name}-table{number[1]}", []) if number else []
+            of_track = [run for runs_of in runs.values() for run in runs_of]
+            found = own if any(run.track == claim.track for run in own) else of_track
+            for verdict in [] if claim.untestable else judge(claim, found, paper.defaults):
+                assert verdict.comparisons, f"{claim.says}: {verdict.notes}"
+                lost = [one.right for one in verdict.comparisons if one.status == "not measured"]
+                assert not lost, f"{claim.says}: {verdict.dataset}, {verdict.preset}"
