@@ -7,7 +7,6 @@ on its specification, on what it has trained, and on the edit scale that its eva
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 from bench.errors import BenchError, MissingFile
 from bench.files import sha256_of
 from bench.spec import RunSpec, check_keys
-from bench.trained_spec import completed_spec
+from bench.trained_spec import completed_spec, spec_of
 from leaderboard.schema import describe_errors
-from leaderboard.store import RESULT_NAME
+from leaderboard.store import RESULT_NAME, read_result
 
 _TRACK = "discovery"
 _PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -86,7 +85,7 @@ class DirectionRun:
 
         Raises:
             MissingFile: There is no run.
-            BenchError: It is not completed, or of another track.
+            BenchError: It is not completed, of another track, or a file is damaged.
         """
         if not folder.is_dir():
             raise MissingFile(f"There is no run {folder}; give --directions a discovery run.")
@@ -96,8 +95,15 @@ class DirectionRun:
                 f"The run in {folder} is of the track {spec.track}; --directions takes one of the "
                 f"track {_TRACK}, such as `bench run --method contrafeat` makes."
             )
-        result = json.loads((folder / RESULT_NAME).read_bytes())
-        return cls(folder, spec, float(result["protocol"]["edit_scale"]))
+        path = folder / RESULT_NAME
+        try:
+            recorded = _Recorded.model_validate(read_result(path).protocol)
+        except ValidationError as error:
+            raise BenchError(
+                f"{path} does not tell how far to go along its directions "
+                f"({describe_errors(list(error.errors()))}); do the run again with --force."
+            ) from error
+        return cls(folder, spec, recorded.edit_scale)
 
     @classmethod
     def find(cls, folder: Path, preset: str, seed: int) -> DirectionRun:
@@ -118,7 +124,7 @@ class DirectionRun:
                 "discovery run first, or give --directions another one."
             )
         if len(found) > 1:
-            plain = [path for path in found if not _changed(path)]
+            plain = [path for path in found if not spec_of(path).overrides]
             found = plain if len(plain) == 1 else found
         if len(found) > 1:
             names = ", ".join(path.name for path in found)
@@ -142,7 +148,7 @@ class DirectionRun:
         return hashlib.sha256(repr((self.spec.hash, trained, self.scale)).encode()).hexdigest()
 
 
-def _changed(folder: Path) -> Mapping[str, Any]:
-    """What a run was asked otherwise than its preset has it."""
-    overrides: Mapping[str, Any] = json.loads((folder / "spec.json").read_bytes())["overrides"]
-    return overrides
+class _Recorded(BaseModel):
+    """What is read here of a record's protocol."""
+
+    edit_scale: PositiveFloat = Field(allow_inf_nan=False)

@@ -11,17 +11,17 @@ people would see in these changes.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from bench.extractors.base import as_rgb, resize
-from bench.files import sha256_of
 from bench.predictors import PredictorNetwork
 
 SIZE = 64
+VERSION = 1  # of the formulas; to be raised with any change of their values
 
 # Standard deviations over 2,000 faces of DigiFace's DCGAN, by this command:
 #   python -c 'import torch; from bench.data.digiface import DigiFace
@@ -44,13 +44,14 @@ DEVIATIONS: Mapping[str, float] = {
 class FaceMeasures(PredictorNetwork):
     """Scores of faces: what ``measured`` finds, in units of its deviation between faces.
 
-    Nothing is trained; scores have no bounds. ``sha256`` is that of this file.
+    Nothing is trained; scores have no bounds. ``sha256`` stands for the formulas' version and the
+    deviations.
     """
 
     deviations: Tensor
 
     def __init__(self) -> None:
-        super().__init__(tuple(DEVIATIONS), (), sha256=sha256_of(Path(__file__)))
+        super().__init__(tuple(DEVIATIONS), (), sha256=face_measures_sha256())
         self.register_buffer("deviations", torch.tensor(list(DEVIATIONS.values())))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -97,6 +98,6 @@ def load_face_measures(device: str = "cpu") -> FaceMeasures:
     return FaceMeasures().requires_grad_(False).eval().to(device)
 
 
-def face_measures_path(_name: str) -> Path:
-    """The file that decides the scores of ``load_face_measures``: this one."""
-    return Path(__file__)
+def face_measures_sha256() -> str:
+    """Stands for what decides the scores of ``load_face_measures``."""
+    return hashlib.sha256(repr((VERSION, SIZE, sorted(DEVIATIONS.items()))).encode()).hexdigest()

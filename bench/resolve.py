@@ -22,7 +22,7 @@ from bench.checkpoints.states import checkpoint_hash
 from bench.data.base import Dataset
 from bench.direction_runs import DirectionOptions, DirectionRun
 from bench.errors import BenchError, MissingFile, UnknownName
-from bench.face_measures import face_measures_path
+from bench.face_measures import face_measures_sha256
 from bench.factor_labels import shapes3d_labels_path
 from bench.files import sha256_of
 from bench.generators import CHECKPOINT_SUFFIXES, weights_path
@@ -33,6 +33,10 @@ from bench.stored_artefact import StoredArtefact
 from bench.tracks import Track
 from leaderboard.schema import describe_errors
 
+# What a run is asked besides settings and kept with them.
+_ASKED = ("generator", "predictor", "checkpoint", "extractor", "limit")
+_ASKED_SPECIALLY = ("artefact", "precision")
+
 ABSENT = "absent"  # stands in a specification's ``contents`` for the hash of what is not there
 
 # Loaders of the suite's own weights, and what knows where the file of a name lies.
@@ -40,7 +44,6 @@ _FINDERS = {
     "bench.generators:load_generator": weights_path,
     "bench.generators.digiface:load_digiface": weights_path,
     "bench.predictors:load_predictor": predictor_path,
-    "bench.face_measures:load_face_measures": face_measures_path,
     "bench.factor_labels:load_shapes3d_labels": shapes3d_labels_path,
 }
 
@@ -313,8 +316,8 @@ def _weights(
         return None, {}
     if not asked.endswith(CHECKPOINT_SUFFIXES):
         entry = lookup(f"{kind}s", asked)
-        file = _file_of(entry)
-        return entry.name, {} if file is None else {f"{kind} file": sha256_of(file)}
+        sha256 = _hash_of_name(entry)
+        return entry.name, {} if sha256 is None else {f"{kind} file": sha256}
     path = Path(asked).expanduser().resolve()
     return str(path), {kind: hashed(lambda: _hash_of_weights(kind, asked, path))}
 
@@ -333,8 +336,10 @@ def _hash_of_weights(kind: str, asked: str, path: Path) -> str:
     return sha256_of(path)
 
 
-def _file_of(entry: Entry) -> Path | None:
-    """The weights' file of a name, if it is one of the suite's own and on this machine."""
+def _hash_of_name(entry: Entry) -> str | None:
+    """That of a name's weights, if they are the suite's own and on this machine."""
+    if entry.target == "bench.face_measures:load_face_measures":  # formulas, without a file
+        return face_measures_sha256()
     find = _FINDERS.get(entry.target)
     if find is None:
         return None
@@ -342,17 +347,23 @@ def _file_of(entry: Entry) -> Path | None:
         path = find(entry.name)
     except MissingFile:  # a plan says so; a run will
         return None
-    return path if path.is_file() else None
+    return sha256_of(path) if path.is_file() else None
 
 
 def _changes(request: RunRequest) -> dict[str, Any]:
     """What sets the run apart from the plain one of its preset, as it was typed.
 
+    But for a method's settings of the same name as something that the run is asked besides: those
+    are told apart as in ``method.extractor``.
+
     Raises:
         BenchError: A value cannot be kept in a record, such as infinity or a date.
     """
-    changes = _flat(request.settings)
-    for name in ("generator", "predictor", "checkpoint", "extractor", "limit"):
+    changes = {
+        f"method.{key}" if key in _ASKED + _ASKED_SPECIALLY else key: value
+        for key, value in _flat(request.settings).items()
+    }
+    for name in _ASKED:
         asked = getattr(request, name)
         if asked is not None:
             files = ("generator", "predictor", "checkpoint")

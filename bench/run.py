@@ -190,13 +190,17 @@ class _Walk:
             status=status,
             message=message,
             metrics=tuple(self.evaluation.metrics),
-            protocol=self.evaluation.protocol,
+            protocol=self._protocol(),
             steps=training.steps,
             seconds=round(training.seconds + self.evaluation_seconds, 3),
             parameters=sum(p.numel() for p in parameters if p.requires_grad),
             provenance=self.provenance,
             figures=tuple(self.evaluation.figures),
         )
+
+    def _protocol(self) -> dict[str, Any]:
+        note = judged_unasked(self.spec)
+        return {**self.evaluation.protocol, **({"judged_by": note} if note else {})}
 
     def _training(self) -> TrainingOptions:
         return TrainingOptions(
@@ -233,6 +237,20 @@ class _Walk:
         else:
             with TemporaryDirectory() as folder:
                 yield Path(folder)
+
+
+def judged_unasked(spec: RunSpec) -> str:
+    """That a predictor nobody named judges images of a generator's file; empty if it does not."""
+    needs = load_track(spec.track).needs
+    if "generator" not in spec.contents or not {"generator", "predictor"} <= {*needs}:
+        return ""
+    if spec.predictor is None or "predictor" in spec.overrides:
+        return ""
+    return (
+        f"{spec.predictor}, the predictor of the dataset {spec.dataset}, whatever "
+        f"{spec.overrides['generator']} makes: scores mean something only if its images are of "
+        "that kind; otherwise give another --dataset or --predictor"
+    )
 
 
 def build_method(spec: RunSpec, data: TrainingData, track: Track) -> Method:

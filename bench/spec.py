@@ -44,7 +44,8 @@ class RunSpec(BaseModel):
         config: The method's configuration in full.
         track_options: The track's options in full.
         dataset_options: What was asked of the dataset, such as its size in pixels.
-        overrides: What ``--set`` changed, as it was typed.
+        overrides: What ``--set`` and other options changed, as it was typed; a method's own
+            setting ``extractor`` is ``method.extractor``, as the option of that name stands there.
         limit: At most so many images of the dataset and samples of the evaluation, or None.
         precision: Arithmetic of the training.
         data: Where the dataset lies, if that was said.

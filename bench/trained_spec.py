@@ -20,12 +20,17 @@ def completed_spec(folder: Path) -> RunSpec:
     Raises:
         BenchError: It is no directory of a run, the run is not completed, or a file is damaged.
     """
-    spec = _spec_of(folder)
+    spec = spec_of(folder)
     _require_completed(folder)
     return spec
 
 
-def _spec_of(folder: Path) -> RunSpec:
+def spec_of(folder: Path) -> RunSpec:
+    """The specification of a run, whatever became of it.
+
+    Raises:
+        BenchError: It is no directory of a run, or the file is damaged.
+    """
     path = folder / "spec.json"
     try:
         return RunSpec.model_validate_json(path.read_bytes())

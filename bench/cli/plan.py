@@ -58,6 +58,8 @@ def duration(seconds: float | None) -> str:
 
 
 def _text(found: Plan) -> str:
+    from bench.run import judged_unasked
+
     spec = found.spec
     named = "" if found.settled else "; named anew once all files are there"
     lines = [str(spec), f"  folder      {found.folder} ({found.state}{named})"]
@@ -66,6 +68,8 @@ def _text(found: Plan) -> str:
             f"none, and one is needed: {_REMEDIES[name]}" if name in found.track_needs else "none"
         )
         lines.append(f"  {name:<11} {getattr(spec, name) or none}")
+    if note := judged_unasked(spec):
+        lines.append(f"  judged by   {note}")
     lines += [f"  obstacle    {obstacle}" for obstacle in found.obstacles]
     lines += [f"  {_need(need)}" for need in found.needs]
     lines.append(f"  training    {_training(found)}")

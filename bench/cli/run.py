@@ -78,9 +78,13 @@ def print_outcomes(
     """
     from accelerate import PartialState
 
+    from bench.run import judged_unasked
+
     if not PartialState().is_main_process:
         return
     for outcome in outcomes:
+        if note := judged_unasked(outcome.spec):
+            click.echo(f"{outcome.spec} is judged by {note}.", err=True)
         if outcome.error:
             click.echo(f"Error: {outcome.spec}: {outcome.error}", err=True)
         elif outcome.result and outcome.result.message:

@@ -170,6 +170,9 @@ def test_the_runs_of_a_method_are_taken_seed_by_seed(run: Path, tmp_path: Path) 
     plain = tmp_path / "smoke-s1-abc" / "spec.json"
     plain.write_text(json.dumps(json.loads(plain.read_text()) | {"overrides": {}}))
     assert resolve(asked(tmp_path), 1).directions == second.directions  # it has only its preset
+    plain.write_text("{}")
+    with pytest.raises(BenchError, match=r"smoke-s1-abc/spec\.json is damaged"):
+        resolve(asked(tmp_path), 1)
 
 
 def test_what_is_no_finished_discovery_run_is_refused(run: Path, tmp_path: Path) -> None:
@@ -182,6 +185,11 @@ def test_what_is_no_finished_discovery_run_is_refused(run: Path, tmp_path: Path)
     (copy / "result.json").unlink()
     with pytest.raises(BenchError, match="is unfinished; give one that is completed"):
         DirectionRun.read(copy)
+    for protocol, told in (({}, "Field required"), ({"edit_scale": "far"}, "valid number")):
+        record = json.loads((run / "result.json").read_text()) | {"protocol": protocol}
+        (copy / "result.json").write_text(json.dumps(record))
+        with pytest.raises(BenchError, match=rf"copy/result\.json does not tell .*{told}"):
+            DirectionRun.read(copy)
     shutil.copy(run / "result.json", copy)
     spec = json.loads((copy / "spec.json").read_text()) | {"track": "editing"}
     (copy / "spec.json").write_text(json.dumps(spec))

@@ -191,6 +191,10 @@ def test_names_follow_from_the_dataset_and_the_track() -> None:
         settings={"num_directions": run.config["num_directions"]},
     )
     assert resolve(typed_out, 0).hash == run.hash
+    own = replace(typed_out, settings={**typed_out.settings, "extractor": "efficientnet-lite0"})
+    assert resolve(own, 0).overrides == resolve(typed_out, 0).overrides | {
+        "method.extractor": "efficientnet-lite0"
+    }
     with pytest.raises(UnknownName):
         resolve(RunRequest("contrafeat", "shapes4d"), 0)
 

@@ -6,15 +6,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import save_file
 
 from baselines.nets import pggan
 from baselines.nets.single_layer import SingleLayer
 from bench.checkpoints.architecture import OtherArchitecture
+from bench.cli import main
 from bench.files import sha256_of
 from bench.generators import load_generator
 from bench.parts import load_parts
 from bench.resolve import RunRequest, resolve
+from bench.run import judged_unasked
+from leaderboard.store import read_result
 
 KINDS = {
     "narrow": pggan.Weights(56, 8),
@@ -47,6 +51,22 @@ def test_directions_are_looked_for_in_it(tmp_path: Path) -> None:
     assert parts.weights["generator"] == sha256_of(path) == parts.generator.sha256
     images = parts.generator.synthesis(parts.generator.mapping(torch.randn(2, 5)))
     assert images.shape == (2, 3, 16, 16)
+
+
+def test_a_run_says_that_nobody_named_who_judges_it(tmp_path: Path) -> None:
+    path = tmp_path / "pggan.safetensors"
+    save_file(pggan.Generator(16, 5, weights=KINDS["narrow"]).state_dict(), path)
+    told = "shapes3d, the predictor of the dataset shapes3d, whatever pggan.safetensors makes"
+    few = ("track.samples=2", "track.calibration_codes=4")
+    asked = ["run", "--method", "sefa", "--preset", "smoke", "--generator", str(path)]
+    asked += [text for one in few for text in ("--set", one)]
+    done = CliRunner().invoke(main, [*asked, "--device", "cpu", "--out", str(tmp_path)])
+    assert f"is judged by {told}" in done.stderr
+    (record,) = tmp_path.rglob("result.json")
+    assert read_result(record).protocol["judged_by"].startswith(told)
+    request = RunRequest("sefa", "shapes3d", generator=str(path), predictor="face-measures")
+    assert judged_unasked(resolve(request, 0)) == ""
+    assert judged_unasked(resolve(RunRequest("sefa", "shapes3d"), 0)) == ""
 
 
 @pytest.mark.parametrize(
