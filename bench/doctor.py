@@ -45,6 +45,8 @@ _OPTIONAL = {
     "lightgbm": ("lightgbm", "metrics", "dci:lightgbm"),
     "openTSNE": ("openTSNE", "metrics", "tsne_chamfer:opentsne"),
     "easypytorch3d": ("pytorch3d.loss", "pytorch3d", "pytorch3d backend of the Chamfer distance"),
+    "open_clip_torch": ("open_clip", "clip", "names of directions by words of CLIP"),
+    "torchfile": ("torchfile", "torch7", "reading of IcGAN's released .t7 files"),
     "h5py": ("h5py", "h5", "dataset 3dshapes (shapes3d is rendered)"),
     "tensorboard": ("torch.utils.tensorboard", "track", "TensorBoard logs"),
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,18 @@ def test_a_broken_optional_part_is_explained_and_harmless(monkeypatch: pytest.Mo
     assert found["not-installed"].status == "absent"
     assert "gan-attribute-bench[track]" in found["not-installed"].detail
     assert doctor.core_is_whole(checks)
+
+
+def test_every_extra_is_looked_for() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text("utf-8"))
+    extras = project["project"]["optional-dependencies"]
+    asked = {
+        (re.split(r"[^\w-]", package)[0].lower(), extra)
+        for extra, packages in extras.items()
+        for package in packages
+        if extra != "dev" and not package.startswith("gan-attribute-bench")
+    }
+    assert {(name.lower(), extra) for name, (_, extra, _) in doctor._OPTIONAL.items()} == asked
 
 
 @pytest.mark.usefixtures("quick")
