@@ -227,8 +227,8 @@ def _legend(verdicts: Sequence[Verdict]) -> str:
     ]
     if any((one.dataset, one.preset) != (one.claim.dataset, "paper") for one in verdicts):
         lines.append(
-            "Where the column on names another dataset or preset than the paper's, it stands in for "
-            "them: these verdicts neither bear out nor refute its own numbers."
+            "Where the column on names another dataset or preset than the paper's, it stands in: "
+            "these verdicts neither bear out nor refute its own numbers."
         )
     lines += dict.fromkeys(f"{note}." for verdict in verdicts for note in verdict.notes)
     return "  \n".join(map(plain, lines))
