@@ -105,7 +105,7 @@ class Score(_Part):
     @property
     def kind(self) -> tuple[Any, ...]:
         """What another score must have in common with this one to be compared with it."""
-        return self.metric, self.higher_is_better, *sorted(self.identity.items())
+        return _kind(self.metric, self)
 
 
 class ScoreRow(_Part):
@@ -128,9 +128,8 @@ class ScoreRow(_Part):
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What names the row; equal overrides give equal texts."""
-        overrides = json.dumps(self.overrides, sort_keys=True)
-        return self.track, self.dataset, self.preset, self.method, overrides
+        """What names the row."""
+        return _key(self)
 
     @property
     def label(self) -> str:
@@ -195,7 +194,7 @@ def rows_of(results: Iterable[Result]) -> tuple[list[ScoreRow], list[str]]:
     """
     grouped: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
-        grouped.setdefault(_row([result]).key, []).append(result)
+        grouped.setdefault(_key(result), []).append(result)
     rows, notes = [], []
     for _, members in sorted(grouped.items()):
         first: dict[int, Result] = {}
@@ -214,13 +213,22 @@ def rows_of(results: Iterable[Result]) -> tuple[list[ScoreRow], list[str]]:
     return rows, notes
 
 
+def _key(place: ScoreRow | Result) -> tuple[str, ...]:
+    overrides = json.dumps(place.overrides, sort_keys=True)  # equal ones give equal texts
+    return place.track, place.dataset, place.preset, place.method, overrides
+
+
+def _kind(metric: str, score: Score | Measurement) -> tuple[Any, ...]:
+    return metric, score.higher_is_better, *sorted(score.identity.items())
+
+
 def _row(runs: list[Result]) -> ScoreRow:
     """The row of runs of one key and different seeds."""
     scores: dict[tuple[Any, ...], tuple[Measurement, dict[int, float]]] = {}
     for run in runs:
         for measured in run.metrics if run.status == "completed" else ():
             if measured.value is not None:
-                kind = _score(measured, {}).kind
+                kind = _kind(measured.name, measured)
                 scores.setdefault(kind, (measured, {}))[1][run.seed] = measured.value
     return ScoreRow(
         **runs[0].model_dump(include={"track", "dataset", "preset", "method", "overrides"}),
