@@ -100,7 +100,7 @@ def load_parts(spec: RunSpec, device: torch.device) -> Parts:
         parts.weights["predictor"] = parts.predictor.sha256
     if spec.directions:
         # Its run is loaded as this one is, by this module.
-        from bench.direction_pairs import open_direction_pairs
+        from bench.directions.pairs import open_direction_pairs
 
         parts.direction_pairs = open_direction_pairs(spec, parts.dataset, device)
         parts.weights["directions"] = parts.direction_pairs.sha256

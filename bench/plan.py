@@ -12,7 +12,7 @@ import torch
 
 from bench import resume
 from bench.checkpoints.states import read_states
-from bench.direction_runs import DirectionRun
+from bench.directions.runs import DirectionRun
 from bench.downloads import Download, downloads, present
 from bench.errors import BenchError
 from bench.generators import load_generator

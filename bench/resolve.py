@@ -20,7 +20,7 @@ from baselines.base import Method
 from bench.catalog import Entry, lookup
 from bench.checkpoints.states import checkpoint_hash
 from bench.data.base import Dataset
-from bench.direction_runs import DirectionOptions, DirectionRun
+from bench.directions.runs import DirectionOptions, DirectionRun
 from bench.errors import BenchError, MissingFile, UnknownName
 from bench.face_measures import face_measures_sha256
 from bench.factor_labels import shapes3d_labels_path

@@ -51,7 +51,7 @@ class RunSpec(BaseModel):
         data: Where the dataset lies, if that was said.
         checkpoint: Trained weights of the method's reference, if they stand for its training.
         directions: The folder of the discovery run whose directions make pairs of images, or None.
-        direction_options: How they do, in full; see ``bench.direction_runs.DirectionOptions``.
+        direction_options: How they do, in full; see ``bench.directions.runs.DirectionOptions``.
         artefacts: Folders of stages' artefacts that were given.
         contents: Hashes of what was given by path, which stand for it in the spec's hash; and of
             the files behind names: ``generator file``, ``predictor file``, and ``method file``,

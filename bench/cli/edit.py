@@ -139,7 +139,7 @@ def command(
 def _along_directions(
     trained: Trained, source: Sequence[str], options: Mapping[str, Any], out: Path
 ) -> dict[str, Any]:
-    from bench.direction_edits import DirectionEditRequest, edit_along_directions
+    from bench.directions.edits import DirectionEditRequest, edit_along_directions
     from bench.spec import parse_assignments
 
     _refuse(_BY_EXAMPLES, options, "of the track reconstruction", trained)

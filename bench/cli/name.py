@@ -12,7 +12,7 @@ import click
 from bench.cli.score_options import device_option
 
 if TYPE_CHECKING:
-    from bench.direction_names import NamedDirections
+    from bench.directions.names import NamedDirections
 
 _MODEL = "ViT-B-32"
 _CODES = 32
@@ -71,7 +71,7 @@ def command(
     of the two; below 0, a step forward takes the word away.
     """
     from bench.cli.finding import find_result
-    from bench.direction_names import NamedDirections
+    from bench.directions.names import NamedDirections
     from bench.errors import BenchError
 
     path = find_result(run, runs)

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from baselines.base import Discoverer, FeatureExtractor, LatentGenerator, Method
 from baselines.randomness import derive_seed, normals
-from bench.direction_names import attribute_names
+from bench.directions.names import attribute_names
 from bench.errors import BenchError, Diverged
 from bench.tracks import AttributePredictor, Evaluation, EvaluationContext, Track, TrackOptions
 from bench.tracks.calibration import (

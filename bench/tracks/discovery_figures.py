@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from baselines.base import Discoverer, LatentGenerator
-from bench.direction_names import attribute_names
+from bench.directions.names import attribute_names
 from bench.figures import save_heat_map, save_image_grid, save_traversals
 from metrics.arrays import FloatArray
 

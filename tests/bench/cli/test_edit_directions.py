@@ -17,7 +17,7 @@ from torch import Tensor
 
 from baselines.projection import ProjectionSettings
 from bench.cli import main
-from bench.direction_edits import DirectionEditRequest, edit_along_directions
+from bench.directions.edits import DirectionEditRequest, edit_along_directions
 from bench.errors import BenchError
 from bench.projections import Likeness, Projector, projection_settings
 from bench.tracks.image_comparisons import feature_distance

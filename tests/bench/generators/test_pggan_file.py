@@ -63,7 +63,7 @@ def test_a_run_says_that_nobody_named_who_judges_it(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, [*asked, "--device", "cpu", "--out", str(tmp_path)])
     assert f"is judged by {told}" in done.stderr
     (record,) = tmp_path.rglob("result.json")
-    assert read_result(record).protocol["judged_by"].startswith(told)
+    assert told in str(read_result(record).protocol["judged_by"])
     request = RunRequest("sefa", "shapes3d", generator=str(path), predictor="face-measures")
     assert judged_unasked(resolve(request, 0)) == ""
     assert judged_unasked(resolve(RunRequest("sefa", "shapes3d"), 0)) == ""

@@ -26,7 +26,7 @@ from baselines.base import DirectionPairs, Discoverer, FeatureExtractor
 from baselines.contrafeat_losses import Contrast, pairwise_similarity
 from baselines.randomness import derive_seed, integers, normals
 from bench.data.base import Dataset
-from bench.direction_runs import DirectionOptions, DirectionRun
+from bench.directions.runs import DirectionOptions, DirectionRun
 from bench.errors import BenchError
 from bench.spec import RunSpec
 from bench.trained import Trained, load_trained

@@ -17,7 +17,7 @@ from torch import Tensor
 from baselines.base import Discoverer
 from baselines.projection import Projection, render
 from bench.data.pointed import pointed_images
-from bench.direction_runs import DirectionRun
+from bench.directions.runs import DirectionRun
 from bench.errors import BenchError, counted
 from bench.figures import save_traversals
 from bench.projections import Likeness, Projector, projection_settings

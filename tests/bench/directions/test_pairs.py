@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 from torch import Tensor
 
 from bench.cli import main
-from bench.direction_pairs import RunDirectionPairs
-from bench.direction_runs import DirectionOptions, DirectionRun
+from bench.directions.pairs import RunDirectionPairs
+from bench.directions.runs import DirectionOptions, DirectionRun
 from bench.errors import BenchError, MissingFile
 from bench.parts import load_parts
 from bench.resolve import ABSENT, RunRequest, resolve, resolve_seeds

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.cli import main
-from bench.direction_names import AttributeName, attribute_names
+from bench.directions.names import AttributeName, attribute_names
 from bench.errors import BenchError, MissingFile, Refused, UnknownName
 from bench.extractors.clip import _DEVIATION, _MEAN, Clip
 from bench.trained import Trained
