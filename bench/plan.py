@@ -19,8 +19,8 @@ from bench.generators import load_generator
 from bench.parts import load_parts, open_dataset
 from bench.predictors import load_predictor
 from bench.resolve import ABSENT, load_method, load_track
-from bench.run import build_method, stage_artefacts
 from bench.rundir import RunDirectory
+from bench.running import build_method, stage_artefacts
 from bench.spec import RunSpec
 from leaderboard.schema import Result
 from leaderboard.store import RECORDS, find_results

@@ -32,7 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench.errors import BenchError
 from bench.processes import process_state
 from bench.resolve import RunRequest, resolve_seeds
-from bench.run import RunOptions, execute
+from bench.running import RunOptions, execute
 from bench.spec import RunSpec, check_keys, parse_seeds, read_toml
 from leaderboard.reported import load_reported
 from leaderboard.schema import Result, describe_errors

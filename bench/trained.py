@@ -12,7 +12,7 @@ from bench.errors import BenchError
 from bench.parts import Parts, load_parts
 from bench.processes import process_state
 from bench.resolve import load_track
-from bench.run import build_method
+from bench.running import build_method
 from bench.spec import RunSpec
 from bench.trained_spec import completed_spec
 

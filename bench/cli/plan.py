@@ -58,7 +58,7 @@ def duration(seconds: float | None) -> str:
 
 
 def _text(found: Plan) -> str:
-    from bench.run import judged_unasked
+    from bench.running import judged_unasked
 
     spec = found.spec
     named = "" if found.settled else "; named anew once all files are there"

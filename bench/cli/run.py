@@ -50,7 +50,7 @@ def command(
     A run that was interrupted goes on where it stopped; a finished one is only read. Exits 2 on
     wrong input, 3 if training diverged, 1 on a fault, whose traceback is in the run's log.
     """
-    from bench.run import RunOptions
+    from bench.running import RunOptions
     from bench.sweep import execute_all, exit_code
 
     specs = specs_from(options)
@@ -78,7 +78,7 @@ def print_outcomes(
     """
     from accelerate import PartialState
 
-    from bench.run import judged_unasked
+    from bench.running import judged_unasked
 
     if not PartialState().is_main_process:
         return

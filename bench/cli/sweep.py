@@ -66,7 +66,7 @@ def command(
     exit code is 1, 2 or 3 if one did, as for `bench run`.
     """
     from bench.errors import BenchError
-    from bench.run import RunOptions
+    from bench.running import RunOptions
     from bench.sweep import execute_all, exit_code, read_table
 
     if file is not None and not file.parent.is_dir():

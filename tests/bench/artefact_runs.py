@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bench.resolve import RunRequest, resolve
-from bench.run import RunOptions, execute
+from bench.running import RunOptions, execute
 from bench.spec import RunSpec
 from leaderboard.schema import Result
 

@@ -19,7 +19,7 @@ from torch.multiprocessing import start_processes
 
 from bench.files import read_json_lines
 from bench.resolve import resolve
-from bench.run import RunFailed, RunOptions
+from bench.running import RunFailed, RunOptions
 from bench.spec import RunSpec
 from bench.sweep import execute_all
 from bench.trainer import TrainingOptions
@@ -69,7 +69,7 @@ def test_an_interrupted_run_ends_with_the_same_bits(
         for path in kept(part, where):
             shutil.rmtree(path)  # so that this stage is trained, and interrupted
     often = partial(TrainingOptions, checkpoint_seconds=0.0)
-    monkeypatch.setattr("bench.run.TrainingOptions", often)
+    monkeypatch.setattr("bench.running.TrainingOptions", often)
     monkeypatch.setenv("TOY_STOPS_AT", stops_at)
     with pytest.raises(RunFailed, match="the spring is broken"):
         run(part, asked)
@@ -141,7 +141,7 @@ def test_several_processes_go_on_with_the_same_weights(tmp_path: Path) -> None:
 
 def run_by_two(runs: list[tuple[Path, RunSpec]]) -> None:
     """Have two processes make runs together, forked from one that imports the suite once."""
-    multiprocessing.set_forkserver_preload(["bench.run", "bench.trainer", "toy_stages"])
+    multiprocessing.set_forkserver_preload(["bench.running", "bench.trainer", "toy_stages"])
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
@@ -179,7 +179,9 @@ def test_what_a_stage_imports_counts_and_an_interrupted_stage_of_two_codes_is_no
     again = resolve(replace(request, settings={"power": 2.0}), 0)
     assert set(how(run(root, again)).values()) == {"taken"}
     losses.write_text("WEIGHT = 2")
-    monkeypatch.setattr("bench.run.TrainingOptions", partial(TrainingOptions, checkpoint_seconds=0))
+    monkeypatch.setattr(
+        "bench.running.TrainingOptions", partial(TrainingOptions, checkpoint_seconds=0)
+    )
     monkeypatch.setenv("TOY_STOPS_AT", "encode 2")
     with pytest.raises(RunFailed):
         run(root, again, force=True)

@@ -9,7 +9,7 @@ from joblib.externals.loky import get_reusable_executor
 from bench.errors import BenchError, MissingFile
 from bench.plan import plan
 from bench.resolve import RunRequest, resolve
-from bench.run import RunOptions, execute
+from bench.running import RunOptions, execute
 from bench.sweep import execute_all, exit_code, read_table
 from leaderboard.reported import load_reported
 

@@ -17,7 +17,7 @@ from bench.files import sha256_of
 from bench.generators import load_generator
 from bench.parts import load_parts
 from bench.resolve import RunRequest, resolve
-from bench.run import judged_unasked
+from bench.running import judged_unasked
 from leaderboard.store import read_result
 
 KINDS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from bench.run import RunOptions, execute
+from bench.running import RunOptions, execute
 from bench.spec import RunSpec
 
 

@@ -18,8 +18,8 @@ from bench.errors import BenchError, Locked, UnknownName
 from bench.files import read_json_lines
 from bench.parts import load_parts
 from bench.resolve import RunRequest, resolve
-from bench.run import RunFailed, RunOptions, execute
 from bench.rundir import RunDirectory
+from bench.running import RunFailed, RunOptions, execute
 from bench.spec import RunSpec
 
 TOY = RunRequest("toy_parts:ToyMethod", "toy_parts:ToyDataset", "smoke")
