@@ -53,7 +53,10 @@ def test_directions_are_looked_for_in_it(tmp_path: Path) -> None:
     assert images.shape == (2, 3, 16, 16)
 
 
-def test_a_run_says_that_nobody_named_who_judges_it(tmp_path: Path) -> None:
+def test_a_run_says_that_nobody_named_who_judges_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.tracks.discovery.draw_figures", lambda *_: [])
     path = tmp_path / "pggan.safetensors"
     save_file(pggan.Generator(16, 5, weights=KINDS["narrow"]).state_dict(), path)
     told = "shapes3d, the predictor of the dataset shapes3d, whatever pggan.safetensors makes"
