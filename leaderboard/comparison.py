@@ -1,19 +1,56 @@
-"""Measured tables with the numbers that papers report in columns beside them.
+"""Measured results against the numbers that papers report, which never share a column with them.
 
-A reported number stands in the row of its method and variant, as far as that was run, and in a
-column of its source: no column holds measured and reported values. Numbers whose settings were not
-run have rows of their own.
+``beside_reported`` gives reported numbers columns of their own, one for each metric and source, in
+the rows of their method and variant; numbers whose settings were not run have rows of their own.
+A deviation, measured less reported, is stated only where method, settings, dataset, metric and the
+metric's whole identity are the same: what a paper does not say of its protocol cannot match.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from leaderboard.grouping import Configuration
 from leaderboard.reported import ReportedNumber
 from leaderboard.table import Cell, Column, Row, Table
 
-Configuration = tuple[str, str]  # a method and its overrides, as ``leaderboard.table.Row`` has them
+
+@dataclass(frozen=True)
+class Deviation:
+    """A measured mean beside the number that a paper reports of the same thing.
+
+    Attributes:
+        measured: Mean over seeds.
+        reported: The number with its source.
+        difference: Measured less reported.
+    """
+
+    measured: float
+    reported: ReportedNumber
+    difference: float
+
+
+def deviations(table: Table) -> tuple[Deviation, ...]:
+    """Of a table's reported numbers those that are measured by the same protocol."""
+    found = []
+    for number in table.reported:
+        mean = _measured(table, number, number.variant)
+        if mean is not None:
+            found.append(Deviation(mean, number, mean - number.value))
+    return tuple(found)
+
+
+def _measured(table: Table, number: ReportedNumber, overrides: str) -> float | None:
+    """The mean that a number may be held against, of the row with these overrides."""
+    place = (table.track, table.dataset)
+    comparable = place == (number.track, number.dataset) and any(
+        column.metric == number.metric and column.identity == number.identity and column.identity
+        for column in table.columns
+    )
+    row = table.row(number.method, overrides) if comparable else None
+    cell = row.cells.get(number.metric) if row else None
+    return cell.mean if cell else None
 
 
 def beside_reported(
@@ -39,16 +76,28 @@ def _beside(
     table: Table, numbers: Sequence[ReportedNumber], variants: Mapping[Configuration, str]
 ) -> Table:
     better = {column.metric: column.higher_is_better for column in table.columns}
+    overrides = {
+        (row.method, variants.get((row.method, row.overrides), row.overrides)): row.overrides
+        for row in table.rows
+    }
     sources: dict[str, int] = {}
     columns: dict[str, Column] = {}
+    deviating: list[str] = []
     reported: dict[Configuration, dict[str, Cell | None]] = {}
     for number in numbers:
         mark = f"{number.origin} ({sources.setdefault(_source(number), len(sources) + 1)})"
         name = f"{number.metric}, reported: {mark}"
         identity = {"dataset": number.dataset, **number.identity}
-        columns.setdefault(name, Column(name, better.get(number.metric), identity))
-        cells = reported.setdefault((number.method, number.variant), {})
-        cells[name] = Cell(number.value, number.spread, 0)
+        column = Column(name, better.get(number.metric), identity, number.origin)
+        columns.setdefault(name, column)
+        configuration = (number.method, number.variant)
+        reported.setdefault(configuration, {})[name] = Cell(number.value, number.spread, 0)
+        settings = overrides.get(configuration)
+        mean = None if settings is None else _measured(table, number, settings)
+        if mean is not None:
+            named = f"{number.method}, {number.variant}" if number.variant else number.method
+            difference = f"{mean - number.value:+.3g}"
+            deviating.append(f"{named}: {number.metric} is measured {difference} off {mark}.")
     rows = [_named(row, variants, reported) for row in _ordered(table.rows, variants)]
     run = {(row.method, variants.get((row.method, row.overrides), "")) for row in table.rows}
     rows += [
@@ -60,7 +109,11 @@ def _beside(
         table,
         columns=(*table.columns, *columns.values()),
         rows=tuple(rows),
-        notes=(*table.notes, *(f"({place}) {source}" for source, place in sources.items())),
+        notes=(
+            *table.notes,
+            *deviating,
+            *(f"({place}) {source}" for source, place in sources.items()),
+        ),
     )
 
 

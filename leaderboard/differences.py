@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from leaderboard.schema import Measurement
+from leaderboard.summary import AnyScore
 from metrics.statistics import difference_over_seeds
 
 MOST_SEEDS = 1000  # beyond, no number of seeds is named
@@ -51,7 +51,7 @@ class Difference:
         return int(self.low > 0) - int(self.high < 0)
 
 
-def difference_of(left: Sequence[Measurement], right: Sequence[Measurement]) -> Difference:
+def difference_of(left: Sequence[AnyScore], right: Sequence[AnyScore]) -> Difference:
     """Left less right, both in the order of the same seeds, all with values, of one identity.
 
     Equal differences of all seeds, as counts often have them, do not show how far differences
@@ -107,7 +107,7 @@ def more_seeds(difference: Difference, seeds: int) -> int | None:
     return int(enough[0]) - seeds if len(enough) else None
 
 
-def _reaches(side: Sequence[Measurement]) -> tuple[float, float] | None:
+def _reaches(side: Sequence[AnyScore]) -> tuple[float, float] | None:
     """How far the runs' own intervals reach below and above their scores, in the mean."""
     ends = [
         (max(one.value - one.interval.low, 0.0), max(one.interval.high - one.value, 0.0))

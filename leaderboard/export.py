@@ -1,25 +1,21 @@
 """Tables as text: markdown to read, JSON and CSV to compute with, all from the same tables.
 
-pandas and tabulate are imported when a table is printed, not with the module.
+``docs/leaderboard.md`` lists the columns. pandas and tabulate are imported when a table is printed,
+not with the module.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from leaderboard.reported import ReportedNumber
-from leaderboard.table import Cell, Column, Row, Table, abbreviated
+from leaderboard.comparison import deviations
+from leaderboard.page import Entry, Section, page
+from leaderboard.table import Table
 
-_MOST_COLUMNS = 12  # metrics side by side; with more, each gets a line
-_ORIGINS = {
-    "paper": "paper",
-    "authors-notebook": "authors' notebook",
-    "third-party": "third party",
-}
-_CSV_COLUMNS = (
+_CSV_COLUMNS = (  # others read files of these columns: new ones go to the end
     "track",
     "dataset",
     "preset",
@@ -35,26 +31,36 @@ _CSV_COLUMNS = (
     "status",
     "origin",
     "source",
+    "higher_is_better",
+    "standing",
+    "identity",
+    "deviation",
 )
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
     """Tables as GitHub markdown, measured numbers first and reported ones in a table of their own.
 
-    A cell reads ``mean ± sample standard deviation over seeds [interval over samples]``.
+    A cell reads ``mean ± sample standard deviation over seeds [interval over samples]``; bold and
+    ``≈`` are explained below the table where they occur.
     """
-    return "\n\n".join(_section(table) for table in tables) + "\n"
+    return "\n\n".join(map(_markdown, tables)) + "\n"
 
 
 def to_json(tables: Sequence[Table]) -> str:
-    """Tables as a JSON list, with the fields of ``leaderboard.table.Table``."""
-    return json.dumps([asdict(table) for table in tables], indent=2, ensure_ascii=False) + "\n"
+    """Tables as a JSON list, with the fields of ``leaderboard.table.Table`` and ``deviations``."""
+    pages = [
+        asdict(table) | {"deviations": [asdict(one) for one in deviations(table)]}
+        for table in tables
+    ]
+    return json.dumps(pages, indent=2, ensure_ascii=False) + "\n"
 
 
 def to_csv(tables: Sequence[Table]) -> str:
     """Tables as CSV, one line for each score; ``origin`` is ``measured`` or that of a report.
 
-    ``table`` counts the tables, whose values must not be compared with each other.
+    ``table`` counts the tables, whose values must not be compared with each other; ``identity`` is
+    that of the line's metric.
     """
     import pandas
 
@@ -66,166 +72,85 @@ def to_csv(tables: Sequence[Table]) -> str:
             "preset": table.preset,
             "table": number,
         }
-        records += [place | record for row in table.rows for record in _measured(row)]
-        records += [place | _reported(one) for one in table.reported]
+        records += [place | record for record in (*_measured(table), *_reported(table))]
     return pandas.DataFrame(records, columns=list(_CSV_COLUMNS)).to_csv(index=False)
 
 
-def _measured(row: Row) -> list[dict[str, object]]:
-    shared: dict[str, object] = {
-        "method": row.method,
-        "settings": row.overrides,
-        "status": row.status,
-        "origin": "measured",
-    }
-    scores = [
-        {
-            "metric": metric,
-            "value": cell.mean,
-            "std": cell.std,
-            "low": cell.low,
-            "high": cell.high,
-            "seeds": cell.seeds,
+def _measured(table: Table) -> Iterator[dict[str, object]]:
+    """A line for each score; for a row without any, one that says how its runs ended."""
+    columns = {column.metric: column for column in table.columns}
+    identities = {metric: _identity(column.identity) for metric, column in columns.items()}
+    for row in table.rows:
+        shared: dict[str, object] = {
+            "method": row.method,
+            "settings": row.overrides,
+            "status": row.status,
         }
-        for metric, cell in row.cells.items()
-        if cell is not None
-    ]
-    return [shared | score for score in scores] or [shared]
+        cells = {metric: cell for metric, cell in row.cells.items() if cell is not None}
+        for metric, cell in cells.items():
+            yield shared | {
+                "metric": metric,
+                "value": cell.mean,
+                "std": cell.std,
+                "low": cell.low,
+                "high": cell.high,
+                "seeds": cell.seeds,
+                "origin": columns[metric].origin,
+                "higher_is_better": columns[metric].higher_is_better,
+                "standing": cell.standing,
+                "identity": identities[metric],
+            }
+        if not cells:
+            yield shared | {"origin": "measured"}
 
 
-def _reported(number: ReportedNumber) -> dict[str, object]:
-    return {
-        "method": number.method,
-        "settings": number.variant,
-        "metric": number.metric,
-        "value": number.value,
-        "std": number.spread,
-        "origin": number.origin,
-        "source": f"{number.citation}, {number.table}",
-    }
+def _reported(table: Table) -> Iterator[dict[str, object]]:
+    deviating = {id(one.reported): one.difference for one in deviations(table)}
+    for number in table.reported:
+        yield {
+            "method": number.method,
+            "settings": number.variant,
+            "metric": number.metric,
+            "value": number.value,
+            "std": number.spread,
+            "origin": number.origin,
+            "source": f"{number.citation}, {number.table}",
+            "identity": _identity(number.identity),
+            "deviation": deviating.get(id(number)),
+        }
 
 
-def _section(table: Table) -> str:
-    place = [table.track, table.dataset] + ([table.preset] if table.preset else [])
-    parts = [f"### {' / '.join(map(plain, place))}"]
-    if table.rows:
-        parts += [_measured_table(table), _legend(table)]
-    parts += [plain(note) for note in table.notes]
-    if table.differences:
-        parts += _difference_table(table)
-    if table.reported:
-        parts += _reported_tables(table.reported)
+def _identity(identity: dict[str, str | int | float]) -> str:
+    return json.dumps(identity, sort_keys=True, ensure_ascii=False)
+
+
+def _markdown(table: Table) -> str:
+    content = page(table)
+    parts = [f"### {plain(content.heading)}"]
+    for section in content.sections:
+        if section.title:
+            parts.append(f"{plain(section.title)}:")
+        parts.append(_grid(section))
+        if section.notes:
+            parts.append("  \n".join(map(_sentence, section.notes)))
     return "\n\n".join(parts)
 
 
-def _measured_table(table: Table) -> str:
-    """A line for each method; for each metric where there are too many for one line."""
-    header = ["method", *map(_header, table.columns), "seeds", "status"]
-    lines = []
-    for row in table.rows:
-        method = f"{row.method} ({row.overrides})" if row.overrides else row.method
-        scores = [_score(row, column.metric) for column in table.columns]
-        lines.append([plain(method), *scores, str(len(row.seeds)), row.status])
-    return _fitting(header, lines, len(table.columns))
+def _grid(section: Section) -> str:
+    return markdown_table(
+        [_entry(entry) for entry in section.header],
+        [[_entry(entry) for entry in line] for line in section.lines],
+    )
 
 
-def _fitting(header: Sequence[str], lines: Sequence[Sequence[str]], metrics: int) -> str:
-    """A table as it is, or with its lines as columns if it has too many metrics."""
-    if metrics <= _MOST_COLUMNS:
-        return markdown_table(header, lines)
-    turned = list(zip(header, *lines, strict=True))
-    return markdown_table(turned[0], turned[1:])
+def _entry(entry: Entry) -> str:
+    text = entry.text if entry.ours else plain(entry.text)
+    return f"**{text}**" if entry.bold else text
 
 
-def _difference_table(table: Table) -> list[str]:
-    """Methods less their baselines, and whether the interval leaves out zero."""
-    columns = [column for column in table.columns if column.higher_is_better is not None]
-    lines = []
-    for difference in table.differences:
-        cells = [difference.cells.get(column.metric) for column in columns]
-        texts = [
-            "-" if cell is None else f"{cell.mean:+.3g} [{cell.low:+.3g}, {cell.high:+.3g}]"
-            for cell in cells
-        ]
-        pair = f"{difference.method} less {difference.baseline}"
-        lines.append([plain(pair), *texts])
-    some = next(iter(table.differences[0].cells.values()))
-    return [
-        f"Differences over paired seeds [{some.level:.0%} Student interval, which is wide for few "
-        "seeds]; an interval that holds 0 shows no difference:",
-        _fitting(["difference", *map(_header, columns)], lines, len(columns)),
-    ]
-
-
-def _header(column: Column) -> str:
-    arrow = {True: " ↑", False: " ↓", None: ""}[column.higher_is_better]
-    return plain(column.metric) + arrow
-
-
-def _score(row: Row, metric: str) -> str:
-    if metric not in row.cells:
-        return "-"
-    cell = row.cells[metric]
-    return "n/a" if cell is None else _numbers(cell)
-
-
-def _numbers(cell: Cell) -> str:
-    text = f"{cell.mean:.4g}"
-    if cell.std is not None:
-        text += f" ± {cell.std:.2g}"
-    if cell.low is not None and cell.high is not None:
-        text += f" [{cell.low:.4g}, {cell.high:.4g}]"
-    return text
-
-
-def _legend(table: Table) -> str:
-    """How to read the cells, and what the values of each metric have in common."""
-    cells = [cell for row in table.rows for cell in row.cells.values() if cell is not None]
-    levels = sorted({cell.level for cell in cells if cell.level is not None})
-    percent = " and ".join(f"{level:.0%} " for level in levels)
-    lines = [
-        "Mean over seeds ± sample standard deviation over seeds "
-        f"[mean of the runs' {percent}bootstrap intervals over samples]."
-    ]
-    sharing: dict[str, list[str]] = {}
-    for column in table.columns:
-        settings = ", ".join(
-            f"{key} {abbreviated(value)}" for key, value in column.identity.items()
-        )
-        if settings:
-            sharing.setdefault(settings, []).append(column.metric)
-    most = max(sharing.values(), key=len, default=[])
-    for settings, metrics in sorted(sharing.items(), key=lambda group: group[1] is most):
-        named = "all others" if metrics is most and len(sharing) > 1 else ", ".join(metrics)
-        lines.append(plain(f"{named}: {settings}."))
-    return "  \n".join(lines)
-
-
-def _reported_tables(numbers: Sequence[ReportedNumber]) -> list[str]:
-    """Reported numbers, a line for each row of a source, with the sources listed below."""
-    metrics = list(dict.fromkeys(number.metric for number in numbers))
-    sources: dict[tuple[str, ...], int] = {}
-    cells: dict[tuple[str, ...], dict[str, str]] = {}
-    for number in numbers:
-        source = (number.citation, number.url, number.table, str(number.page), number.protocol)
-        mark = f"{_ORIGINS[number.origin]} ({sources.setdefault(source, len(sources) + 1)})"
-        line = cells.setdefault((number.method, number.variant, mark), {})
-        spread = "" if number.spread is None else f" ± {number.spread:g}"
-        line[number.metric] = f"{number.value:g}{spread}"
-    lines = [
-        [*map(plain, key), *(values.get(metric, "-") for metric in metrics)]
-        for key, values in cells.items()
-    ]
-    notes = [
-        f"({mark}) {plain(citation)}, {plain(place)}{'' if page == 'None' else f', p. {page}'}: "
-        f"{plain(protocol)}.{f' <{url}>' if url else ''}"
-        for (citation, url, place, page, protocol), mark in sources.items()
-    ]
-    return [
-        "Reported, not measured here:",
-        markdown_table(["method", "settings", "reported by", *map(plain, metrics)], lines),
-        "  \n".join(notes),
-    ]
+def _sentence(text: str) -> str:
+    """Text at the start of a line, where a few more characters make headings and lists."""
+    return re.sub(r"^(\d+(?=[.)](?:\s|$))|(?=[-+=#]))", r"\1\\", plain(text))
 
 
 def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -239,4 +164,4 @@ def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str
 def plain(text: str) -> str:
     """Text that markdown shows as it stands: no markup, no HTML, one line."""
     # An underscore inside a word is no markup, and names of metrics should stay readable.
-    return re.sub(r"([\\`*|<>\[\]]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*|<>\[\]&~$]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))

@@ -1,7 +1,8 @@
 """Results on disk: one JSON record a run, written whole, found again in any folder.
 
 A record is a file ``result.json`` (in a run directory) or ``*.result.json`` (in a folder of
-committed records, laid out by ``record_path``).
+committed records, laid out by ``record_path``). Many records can also be merged into one file
+``*.jsonl`` of a line each, which tables read fast (``leaderboard.merging``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ from leaderboard.schema import SCHEMA_VERSION, Result, describe_errors
 
 RESULT_NAME = "result.json"
 RECORD_SUFFIX = ".result.json"
+MERGED_SUFFIX = ".jsonl"
 RECORDS = Path(__file__).parent / "records"  # the committed ones, part of this package
 
 
@@ -29,11 +31,33 @@ class BrokenRecord(ValueError):
 
 def write_result(path: Path, result: Result) -> None:
     """Write a result to a file, whole or not at all; missing folders are made."""
+    write_whole(path, [result.model_dump_json(indent=2).encode() + b"\n"])
+
+
+def write_merged(path: Path, results: Iterable[Result]) -> None:
+    """Write results to one file, a line each, whole or not at all; missing folders are made.
+
+    Each is validated once more: who reads the file for tables need not do it again.
+
+    Raises:
+        ValueError: A result was changed so that it is none any more.
+    """
+    write_whole(path, map(_line, results))
+
+
+def _line(result: Result) -> bytes:
+    line = result.model_dump_json().encode() + b"\n"
+    Result.model_validate_json(line)
+    return line
+
+
+def write_whole(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a file, whole or not at all; missing folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(result.model_dump_json(indent=2) + "\n")
+        with os.fdopen(descriptor, "wb") as file:
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
@@ -50,20 +74,34 @@ def read_result(path: Path) -> Result:
         BrokenRecord: The file is unreadable, no JSON, of a newer schema, or not a result.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise BrokenRecord(f"{path} holds no JSON record ({error}).") from error
-    version = content.get("schema_version") if isinstance(content, dict) else None
+    return parse_result(content, str(path))
+
+
+def parse_result(content: bytes, place: str) -> Result:
+    """A result from its JSON.
+
+    Raises:
+        BrokenRecord: It is no JSON, of a newer schema, or not a result; the message names the
+            place.
+    """
+    try:
+        fields = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise BrokenRecord(f"{place} holds no JSON record ({error}).") from error
+    version = fields.get("schema_version") if isinstance(fields, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise BrokenRecord(
-            f"{path} has schema version {version}; this suite reads up to {SCHEMA_VERSION}: "
+            f"{place} has schema version {version}; this suite reads up to {SCHEMA_VERSION}: "
             "update it."
         )
     try:
-        return Result.model_validate(content)
+        return Result.model_validate(fields)
     except ValidationError as error:
         raise BrokenRecord(
-            f"{path} is not a result ({describe_errors(list(error.errors()))})."
+            f"{place} is not a result ({describe_errors(list(error.errors()))})."
         ) from error
 
 
@@ -91,7 +129,7 @@ def find_results(*folders: Path) -> list[Result]:
     for folder in folders:
         if not folder.is_dir():
             raise ValueError(f"There is no folder {folder} to read results from.")
-        for path in _records(folder):
+        for path in record_files(folder):
             try:
                 results.append(read_result(path))
             except BrokenRecord as error:
@@ -99,7 +137,8 @@ def find_results(*folders: Path) -> list[Result]:
     return results
 
 
-def _records(folder: Path) -> Iterator[Path]:
+def record_files(folder: Path) -> Iterator[Path]:
+    """The records below a folder, in the order of their paths."""
     for root, subfolders, files in os.walk(folder):
         subfolders.sort()
         for name in sorted(files):

@@ -4,7 +4,8 @@ A score's mean and sample standard deviation are taken over seeds; its interval 
 runs' own bootstrap intervals, which speak of samples and not of seeds. Only values of one metric
 identity (extractor, predictor, sample counts ...) share a column: where results differ in one,
 they go to separate tables, and the notes say in what. Reported numbers stay apart from measured
-ones. ``leaderboard.export`` prints the tables.
+ones: a measured cell comes from run records and from nothing else. ``leaderboard.ties`` says how
+cells stand in their column; ``leaderboard.export`` and ``leaderboard.latex`` print the tables.
 """
 
 from __future__ import annotations
@@ -13,17 +14,24 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
+from operator import itemgetter
 from types import MappingProxyType
+from typing import Literal
 
 from pydantic import JsonValue
 
-from leaderboard.reported import ReportedNumber
-from leaderboard.schema import Measurement, Result
+from leaderboard.garbage import no_search_for_cycles
+from leaderboard.grouping import Configuration, Group, Run, comparable, distinct
+from leaderboard.reported import Origin, ReportedNumber
+from leaderboard.summary import AnyResult, AnyScore
+from leaderboard.ties import Standing, standings
 from metrics.statistics import SeedDifference, difference_over_seeds, spread_over_seeds
 
 _PRESETS = ("paper", "small", "smoke")  # the order of tables; other names follow
+
+_Scores = dict[str, dict[int, AnyScore]]  # of one row's completed runs, by metric and seed
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class Cell:
             the runs' levels differ.
         high: Mean of their upper ends, or None.
         level: The level of the intervals, or None.
+        standing: How the mean stands in its column; None where the metric has no direction.
     """
 
     mean: float
@@ -46,15 +55,24 @@ class Cell:
     low: float | None = None
     high: float | None = None
     level: float | None = None
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True)
 class Column:
-    """One metric of a table, with all that its values have in common."""
+    """One metric of a table, with all that its values have in common.
+
+    Attributes:
+        metric: Its name.
+        higher_is_better: The direction of improvement; None for informational metrics.
+        identity: What the values share.
+        origin: ``measured``, or who reports them.
+    """
 
     metric: str
     higher_is_better: bool | None
     identity: dict[str, str | int | float]
+    origin: Literal["measured"] | Origin = "measured"
 
 
 @dataclass(frozen=True)
@@ -116,9 +134,15 @@ class Table:
     reported: tuple[ReportedNumber, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def row(self, method: str, overrides: str = "") -> Row | None:
+        """The row of a method with these overrides, or None."""
+        found = (row for row in self.rows if (row.method, row.overrides) == (method, overrides))
+        return next(found, None)
 
+
+@no_search_for_cycles()
 def build_tables(
-    results: Iterable[Result],
+    results: Iterable[AnyResult],
     reported: Iterable[ReportedNumber] = (),
     baselines: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Table]:
@@ -134,30 +158,24 @@ def build_tables(
     for number in reported:
         pending.setdefault((number.track, number.dataset), []).append(number)
     tables = []
-    ordered = sorted(results, key=lambda result: (_place(result), _run(result)))
-    for (track, dataset, _, preset), members in groupby(ordered, key=_place):
-        groups = _comparable(list(members))
+    ordered = sorted(map(_run, results), key=itemgetter(0, 1, 2))
+    for (track, dataset, _, preset), members in groupby(ordered, key=itemgetter(0)):
+        groups = comparable(list(members))
         for group in groups:
-            runs, notes = _distinct(sorted(group.results, key=_run))
+            runs, notes = distinct(sorted(group.runs, key=itemgetter(1, 2)))
             if group is not groups[0]:
                 notes.insert(0, _why_split(group, groups[0]))
             notes += [
-                f"{run.method}, seed {run.seed}: {run.message}" for run in runs if run.message
+                f"{run.result.method}, seed {run.seed}: {run.result.message}"
+                for run in runs
+                if run.result.message
             ]
-            numbers = pending.pop((track, dataset), [])
-            columns = tuple(group.columns.values())
-            rows = _ranked(_rows(runs), columns)
-            table = Table(
-                track,
-                dataset,
-                preset,
-                columns,
-                rows,
-                _differences(runs, columns, baselines),
-                tuple(numbers),
-                tuple(notes),
+            columns = tuple(map(_column, group.columns.values()))
+            rows, differences = _rows(runs, columns, baselines)
+            numbers = tuple(pending.pop((track, dataset), ()))
+            tables.append(
+                Table(track, dataset, preset, columns, rows, differences, numbers, tuple(notes))
             )
-            tables.append(table)
     tables += [
         Table(track, dataset, "", reported=tuple(numbers))
         for (track, dataset), numbers in pending.items()
@@ -165,89 +183,26 @@ def build_tables(
     return sorted(tables, key=lambda table: (table.preset == "", table.track, table.dataset))
 
 
-@dataclass
-class _Group:
-    """Results whose metrics have one identity each."""
-
-    columns: dict[str, Column] = field(default_factory=dict)
-    results: list[Result] = field(default_factory=list)
-    configurations: set[tuple[str, str]] = field(default_factory=set)
-
-    def accepts(self, result: Result) -> bool:
-        return all(
-            self.columns.get(measured.name, _column(measured)) == _column(measured)
-            for measured in result.metrics
-        )
-
-    def add(self, result: Result) -> None:
-        self.results.append(result)
-        self.configurations.add(_configuration(result))
-        for measured in result.metrics:
-            self.columns.setdefault(measured.name, _column(measured))
-
-
-def _place(result: Result) -> tuple[str, str, int, str]:
+def _run(result: AnyResult) -> Run:
     rank = _PRESETS.index(result.preset) if result.preset in _PRESETS else len(_PRESETS)
-    return result.track, result.dataset, rank, result.preset
+    place = (result.track, result.dataset, rank, result.preset)
+    return Run(place, (result.method, described(result.overrides)), result.seed, result)
 
 
-def _column(measured: Measurement) -> Column:
+def _column(measured: AnyScore) -> Column:
     return Column(measured.name, measured.higher_is_better, measured.identity)
 
 
-def _configuration(result: Result) -> tuple[str, str]:
-    return result.method, described(result.overrides)
-
-
-def _run(result: Result) -> tuple[str, str, int]:
-    return *_configuration(result), result.seed
-
-
-def _distinct(results: Iterable[Result]) -> tuple[list[Result], list[str]]:
-    """Each run once, the first record of it; and notes on records that contradict each other."""
-    kept: dict[tuple[str, str, int], Result] = {}
-    notes = []
-    for result in results:
-        first = kept.setdefault(_run(result), result)
-        if (first.status, first.metrics) != (result.status, result.metrics):
-            notes.append(
-                f"Two records of {result.method}, seed {result.seed}, differ "
-                f"({first.spec_hash}, {result.spec_hash}); the first one found is shown."
-            )
-    return list(kept.values()), notes
-
-
-def _comparable(results: Sequence[Result]) -> list[_Group]:
-    """Split results by the identities of their metrics, the largest group first."""
-    groups: list[_Group] = []
-    for result in results:
-        if result.metrics:
-            _group_of(result, groups).add(result)
-    groups.sort(key=lambda group: -len(group.results))
-    for result in results:
-        if not result.metrics:  # failed early: beside the method's other seeds, or in the first
-            _group_of(result, groups).add(result)
-    return groups
-
-
-def _group_of(result: Result, groups: list[_Group]) -> _Group:
-    accepting = [group for group in groups if group.accepts(result)]
-    kin = [group for group in accepting if _configuration(result) in group.configurations]
-    if not accepting:
-        groups.append(_Group())
-    return (kin or accepting or groups[-1:])[0]
-
-
-def _why_split(group: _Group, first: _Group) -> str:
+def _why_split(group: Group, first: Group) -> str:
     reasons: dict[str, list[str]] = {}
-    for metric, column in group.columns.items():
-        other = first.columns.get(metric, column)
-        for key in sorted({*column.identity, *other.identity}):
-            here, there = column.identity.get(key, "unstated"), other.identity.get(key, "unstated")
+    for metric, own in group.columns.items():
+        other = first.columns.get(metric, own)
+        for key in sorted({*own.identity, *other.identity}):
+            here, there = own.identity.get(key, "unstated"), other.identity.get(key, "unstated")
             if here != there:
                 difference = f"{key} is {abbreviated(here)} here and {abbreviated(there)} there"
                 reasons.setdefault(difference, []).append(metric)
-        if column.higher_is_better != other.higher_is_better:
+        if own.higher_is_better != other.higher_is_better:
             reasons.setdefault("the direction of improvement differs", []).append(metric)
     parts = [f"{difference} ({', '.join(metrics)})" for difference, metrics in reasons.items()]
     return "Not comparable with the first table of this preset: " + "; ".join(parts) + "."
@@ -264,48 +219,56 @@ def described(settings: Mapping[str, JsonValue]) -> str:
     return ", ".join(f"{key}={json.dumps(value)}" for key, value in sorted(settings.items()))
 
 
-def _rows(ordered: Iterable[Result]) -> list[Row]:
-    return [
-        _row(method, overrides, list(runs))
-        for (method, overrides), runs in groupby(ordered, key=_configuration)
-    ]
-
-
-def _differences(
-    runs: Iterable[Result], columns: Sequence[Column], baselines: Mapping[str, str]
-) -> tuple[Difference, ...]:
-    """Each method against its baseline with the same settings, where two seeds or more allow it."""
-    completed = [run for run in runs if run.status == "completed"]
-    by_configuration: dict[tuple[str, str], dict[int, Result]] = {}
-    for run in completed:
-        by_configuration.setdefault(_configuration(run), {})[run.seed] = run
-    found = []
-    for (method, overrides), own in by_configuration.items():
-        others = by_configuration.get((baselines.get(method, ""), overrides), {})
-        seeds = sorted(own.keys() & others.keys())
-        directed = [column.metric for column in columns if column.higher_is_better is not None]
+def _rows(
+    runs: Iterable[Run], columns: Sequence[Column], baselines: Mapping[str, str]
+) -> tuple[tuple[Row, ...], tuple[Difference, ...]]:
+    """A row for each configuration, best first, and their differences."""
+    members: dict[Configuration, list[AnyResult]] = {}
+    scores: dict[Configuration, _Scores] = {}
+    for run in runs:
+        members.setdefault(run.configuration, []).append(run.result)
+        own = scores.setdefault(run.configuration, {})
+        for measured in run.result.metrics if run.result.status == "completed" else ():
+            by_seed = own.setdefault(measured.name, {})
+            if measured.value is not None:
+                by_seed[run.seed] = measured
+    stand = {
+        column.metric: standings(
+            [own.get(column.metric, {}) for own in scores.values()], column.higher_is_better
+        )
+        for column in columns
+        if column.higher_is_better is not None
+    }
+    rows = []
+    for place, (configuration, results) in enumerate(members.items()):
         cells = {
-            metric: difference_over_seeds(*scores)
-            for metric in directed
-            if len((scores := _paired(metric, seeds, own, others))[0]) > 1
+            metric: _cell(list(found.values()), stand[metric][place] if metric in stand else None)
+            for metric, found in scores[configuration].items()
         }
-        if cells:
-            name = f"{method} ({overrides})" if overrides else method
-            found.append(Difference(name, baselines[method], cells))
-    return tuple(found)
+        rows.append(_row(configuration, results, cells))
+    return _ranked(rows, columns), _differences(scores, columns, baselines)
 
 
-def _paired(
-    metric: str, seeds: Sequence[int], own: Mapping[int, Result], others: Mapping[int, Result]
-) -> tuple[list[float], list[float]]:
-    """The scores of a method and its baseline for the seeds where both have one."""
-    pairs = [(own[seed].metric(metric), others[seed].metric(metric)) for seed in seeds]
-    values = [
-        (one.value, other.value)
-        for one, other in pairs
-        if one and other and one.value is not None and other.value is not None
-    ]
-    return [one for one, _ in values], [other for _, other in values]
+def _row(
+    configuration: Configuration, runs: Sequence[AnyResult], cells: dict[str, Cell | None]
+) -> Row:
+    counts = Counter(run.status for run in runs)
+    status = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    seeds = tuple(run.seed for run in runs)
+    return Row(*configuration, seeds, status if len(counts) > 1 else runs[0].status, cells)
+
+
+def _cell(measured: Sequence[AnyScore], standing: Standing | None) -> Cell | None:
+    if not measured:
+        return None
+    spread = spread_over_seeds([one.value for one in measured])
+    cell = Cell(spread.mean, spread.std, spread.count, standing=standing)
+    intervals = [one.interval for one in measured if one.interval is not None]
+    if len(intervals) < len(measured) or len({interval.level for interval in intervals}) > 1:
+        return cell
+    low = sum(interval.low for interval in intervals) / len(intervals)
+    high = sum(interval.high for interval in intervals) / len(intervals)
+    return replace(cell, low=low, high=high, level=intervals[0].level)
 
 
 def _ranked(rows: Sequence[Row], columns: Iterable[Column]) -> tuple[Row, ...]:
@@ -322,26 +285,30 @@ def _ranked(rows: Sequence[Row], columns: Iterable[Column]) -> tuple[Row, ...]:
     return tuple(sorted(rows, key=rank))
 
 
-def _row(method: str, overrides: str, runs: Sequence[Result]) -> Row:
-    completed = [run for run in runs if run.status == "completed"]
-    metrics = dict.fromkeys(measured.name for run in completed for measured in run.metrics)
-    cells: dict[str, Cell | None] = {}
-    for metric in metrics:
-        found = [measured for run in completed if (measured := run.metric(metric))]
-        applicable = [measured for measured in found if measured.value is not None]
-        cells[metric] = _cell(applicable) if applicable else None
-    counts = Counter(run.status for run in runs)
-    status = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
-    seeds = tuple(run.seed for run in runs)
-    return Row(method, overrides, seeds, status if len(counts) > 1 else runs[0].status, cells)
+def _differences(
+    scores: Mapping[Configuration, _Scores],
+    columns: Iterable[Column],
+    baselines: Mapping[str, str],
+) -> tuple[Difference, ...]:
+    """Each method against its baseline with the same settings, where two seeds or more allow it."""
+    directed = [column.metric for column in columns if column.higher_is_better is not None]
+    found = []
+    for (method, overrides), own in scores.items():
+        others = scores.get((baselines.get(method, ""), overrides), {})
+        cells = {
+            metric: difference_over_seeds(*pairs)
+            for metric in directed
+            if len((pairs := _paired(own.get(metric, {}), others.get(metric, {})))[0]) > 1
+        }
+        if cells:
+            name = f"{method} ({overrides})" if overrides else method
+            found.append(Difference(name, baselines[method], cells))
+    return tuple(found)
 
 
-def _cell(measured: Sequence[Measurement]) -> Cell:
-    spread = spread_over_seeds([one.value for one in measured])
-    cell = Cell(spread.mean, spread.std, spread.count)
-    intervals = [one.interval for one in measured if one.interval is not None]
-    if len(intervals) < len(measured) or len({interval.level for interval in intervals}) > 1:
-        return cell
-    low = sum(interval.low for interval in intervals) / len(intervals)
-    high = sum(interval.high for interval in intervals) / len(intervals)
-    return replace(cell, low=low, high=high, level=intervals[0].level)
+def _paired(
+    own: Mapping[int, AnyScore], others: Mapping[int, AnyScore]
+) -> tuple[list[float | None], list[float | None]]:
+    """The scores of a method and its baseline for the seeds where both have one."""
+    seeds = sorted(own.keys() & others.keys())
+    return [own[seed].value for seed in seeds], [others[seed].value for seed in seeds]

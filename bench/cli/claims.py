@@ -17,7 +17,7 @@ Examples:
 """
 )
 @click.argument("paper", required=False)
-@output_options
+@output_options()
 def command(
     paper: str | None,
     dataset: str | None,

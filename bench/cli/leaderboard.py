@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -14,30 +14,47 @@ from bench.cli.options import RUNS
 if TYPE_CHECKING:
     from leaderboard.reported import ReportedNumber
     from leaderboard.schema import Result
+    from leaderboard.summary import AnyResult, Summary
 
 _F = TypeVar("_F", bound=Callable[..., object])
+_Any = TypeVar("_Any")
 
-_OUTPUT = (
-    click.option("--dataset", help="Only this dataset."),
-    click.option("--preset", help="Only this preset."),
-    click.option(
-        "--runs", type=click.Path(path_type=Path), help="Where the runs lie.  [default: runs]"
-    ),
-    click.option(
-        "--format",
-        "form",
-        type=click.Choice(["md", "json", "csv"]),
-        default="md",
-        show_default=True,
-        help="Markdown, JSON or comma-separated values.",
-    ),
-    click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
-)
+_FORMATS = {
+    "md": "Markdown",
+    "json": "JSON",
+    "csv": "comma-separated values",
+    "latex": "LaTeX with booktabs",
+}
 
 
-def output_options(command: _F) -> _F:
-    """Add the options that say which results to take, and how to print what comes of them."""
-    return reduce(lambda decorated, option: option(decorated), reversed(_OUTPUT), command)
+def output_options(*more_formats: str) -> Callable[[_F], _F]:
+    """Options that say which results to take, and how to print what comes of them.
+
+    Args:
+        more_formats: Formats besides markdown, JSON and CSV.
+    """
+    formats = ("md", "json", "csv", *more_formats)
+    options = (
+        click.option("--dataset", help="Only this dataset."),
+        click.option("--preset", help="Only this preset."),
+        click.option(
+            "--runs", type=click.Path(path_type=Path), help="Where the runs lie.  [default: runs]"
+        ),
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice(formats),
+            default="md",
+            show_default=True,
+            help=f"{', '.join(_FORMATS[one] for one in formats)}.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
+    )
+
+    def decorated(command: _F) -> _F:
+        return reduce(lambda inner, option: option(inner), reversed(options), command)
+
+    return decorated
 
 
 @click.command(
@@ -45,17 +62,26 @@ def output_options(command: _F) -> _F:
 Examples:
   bench leaderboard --track discovery --dataset shapes3d
   bench leaderboard --preset small --format csv > scores.csv
-  bench leaderboard --preset small --record leaderboard/records
+  bench leaderboard theirs leaderboard/records --merge all.jsonl
+  bench leaderboard all.jsonl --format latex > tables.tex
 """
 )
+@click.argument("sources", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--track", help="Only this track.")
-@output_options
+@output_options("latex")
 @click.option(
     "--record",
     type=click.Path(file_okay=False, path_type=Path),
     help="Also keep the records of these runs in a folder, as leaderboard/records does.",
 )
+@click.option(
+    "--merge",
+    "merge_into",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write all these records to one FILE.jsonl, which is read much faster.",
+)
 def command(
+    sources: tuple[Path, ...],
     track: str | None,
     dataset: str | None,
     preset: str | None,
@@ -63,44 +89,62 @@ def command(
     form: str,
     as_json: bool,
     record: Path | None,
+    merge_into: Path | None,
 ) -> None:
-    """Print the leaderboard: this folder's runs, committed records and reported numbers.
+    """Print the leaderboard of SOURCES: folders of results, or files that --merge has written.
+
+    Without any, it is of this folder's runs and the committed records. Each run counts once;
+    records that contradict each other, or are broken, are named.
 
     One table for each track, dataset and preset; values that are not comparable (another
     extractor, predictor or sample count) never share a column. Reported numbers stay apart.
     """
-    from leaderboard import export
+    from leaderboard import export, latex
+    from leaderboard.merging import merge
     from leaderboard.reported import load_reported
     from leaderboard.table import build_tables
 
-    results = measured(runs)
+    folders = _sources(sources, runs)
+    results, contradicting = _summaries(folders, say_duplicates=bool(sources))
     reported = load_reported()
     check_name("track", track, results, reported)
     check_name("dataset", dataset, results, reported)
     check_name("preset", preset, results, ())
-    wanted = [
-        result
-        for result in results
-        if track in (None, result.track)
-        and dataset in (None, result.dataset)
-        and preset in (None, result.preset)
-    ]
-    beside = [
-        number
-        for number in reported
-        if track in (None, number.track) and dataset in (None, number.dataset)
-    ]
+    names = {"track": track, "dataset": dataset, "preset": preset}
+    wanted = _named(results, names)
     if not wanted:
         click.echo(
             "Nothing is measured here yet; `bench run --method contrafeat --dataset shapes3d` "
             "makes a first row.",
             err=True,
         )
-    if record is not None:
-        _keep(wanted, record)
-    write = {"md": export.to_markdown, "json": export.to_json, "csv": export.to_csv}
-    tables = build_tables(wanted, beside, baselines())
+    if record is not None or merge_into is not None:
+        complete = _named(merge(*folders).results, names)
+        if record is not None:
+            _keep(complete, record)
+        if merge_into is not None:
+            _write_merged(complete, merge_into)
+    write = {
+        "md": export.to_markdown,
+        "json": export.to_json,
+        "csv": export.to_csv,
+        "latex": latex.to_latex,
+    }
+    # The first record of a run counts; its table states that there is another.
+    shown = [*wanted, *_named(contradicting, names)]
+    beside = _named(reported, names | {"preset": None})
+    tables = build_tables(shown, beside, baselines())
     click.echo(write["json" if as_json else form](tables), nl=False)
+
+
+def _named(records: Iterable[_Any], names: Mapping[str, str | None]) -> list[_Any]:
+    """The records that have all given names."""
+    given = {kind: name for kind, name in names.items() if name is not None}
+    return [
+        record
+        for record in records
+        if all(getattr(record, kind) == name for kind, name in given.items())
+    ]
 
 
 def baselines() -> dict[str, str]:
@@ -119,13 +163,62 @@ def measured(runs: Path | None) -> list[Result]:
     Raises:
         BenchError: The folder does not exist.
     """
-    from bench.errors import BenchError
     from leaderboard.store import find_results
 
-    folders = [folder for folder in (runs or RUNS, records_folder()) if folder.is_dir()]
+    return find_results(*_own_folders(runs))
+
+
+def _own_folders(runs: Path | None) -> list[Path]:
+    from bench.errors import BenchError
+
     if runs is not None and not runs.is_dir():
         raise BenchError(f"There is no folder {runs} to read runs from; name one by --runs.")
-    return find_results(*folders)
+    return [folder for folder in (runs or RUNS, records_folder()) if folder.is_dir()]
+
+
+def _sources(sources: Sequence[Path], runs: Path | None) -> Sequence[Path]:
+    from bench.errors import BenchError
+
+    if sources and runs is not None:
+        raise BenchError("Sources replace --runs; name the folder of runs among the sources.")
+    return sources or _own_folders(runs)
+
+
+def _summaries(
+    sources: Sequence[Path], say_duplicates: bool
+) -> tuple[list[Summary], list[Summary]]:
+    """Each run once, and the records that contradict those; says what is left out, and why."""
+    from bench.errors import BenchError, counted, listed
+    from leaderboard.merging import merge_summaries
+
+    try:
+        merged = merge_summaries(*sources)
+    except ValueError as error:
+        raise BenchError(str(error)) from error
+    for reason in merged.broken:
+        click.echo(f"Left out: {reason}", err=True)
+    for conflict in merged.conflicts:
+        click.echo(str(conflict), err=True)
+    if say_duplicates and merged.duplicates:
+        pairs = listed([f"{other} is as {kept}" for kept, other in merged.duplicates])
+        extra = counted(len(merged.duplicates), "further record")
+        click.echo(f"{extra} of the same runs: {pairs}.", err=True)
+    return merged.results, [conflict.result for conflict in merged.conflicts]
+
+
+def _write_merged(results: Sequence[Result], path: Path) -> None:
+    from bench.errors import BenchError, counted
+    from leaderboard.store import MERGED_SUFFIX, write_merged
+
+    if path.suffix != MERGED_SUFFIX:
+        raise BenchError(f"--merge writes a file that ends in {MERGED_SUFFIX}, not {path}.")
+    try:
+        write_merged(path, results)
+    except OSError as error:
+        raise BenchError(
+            f"{path} cannot be written ({error.strerror or error}); name another file by --merge."
+        ) from error
+    click.echo(f"merged {counted(len(results), 'record')} into {path}", err=True)
 
 
 def _keep(results: Iterable[Result], folder: Path) -> None:
@@ -152,7 +245,7 @@ def records_folder() -> Path:
 
 
 def check_name(
-    kind: str, name: str | None, results: Iterable[Result], reported: Iterable[ReportedNumber]
+    kind: str, name: str | None, results: Iterable[AnyResult], reported: Iterable[ReportedNumber]
 ) -> None:
     """Refuse a name that neither the catalog nor any record knows."""
     from bench.catalog import entries

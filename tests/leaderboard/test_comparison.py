@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from dataclasses import replace
+
 from pydantic import JsonValue
 
-from leaderboard.comparison import beside_reported
-from leaderboard.export import to_markdown
+from leaderboard.comparison import beside_reported, deviations
+from leaderboard.export import to_csv, to_markdown
 from leaderboard.reported import load_reported
 from leaderboard.schema import Measurement, Result
 from leaderboard.table import build_tables
@@ -72,6 +76,38 @@ def test_reported_numbers_have_columns_of_their_own_in_the_rows_of_their_variant
     text = to_markdown([table])
     assert "(2) Reported by Xinqi Zhu" in text
     assert "dataset ffhq" in text
+
+
+def test_deviations_are_of_the_same_protocol_only() -> None:
+    identity: dict[str, str | int | float] = {"extractor": "inception", "images": 50_000}
+    measured = Measurement(name="fid", value=10.0, higher_is_better=False, identity=identity)
+    bare = Measurement(name="mse", value=1.0, higher_is_better=False)
+    result = _result("contrafeat", 0.1).model_copy(update={"metrics": (measured, bare)})
+    of = {"dataset": "shapes3d", "metric": "fid", "value": 9.5, "variant": "", "identity": identity}
+    same = replace(NUMBERS[0], method="contrafeat", **of)
+    others = [
+        replace(same, identity={"extractor": "inception"}),  # the rest is not known
+        replace(same, identity=identity | {"images": 10_000}),
+        replace(same, variant="L2 mask"),
+        replace(same, method="sefa"),
+        replace(same, metric="mse", identity={}),  # nothing is known of either
+    ]
+    (table,) = build_tables([result], [same, *others])
+    (deviation,) = deviations(table)
+    assert (deviation.reported, deviation.measured, deviation.difference) == (same, 10.0, 0.5)
+    text = to_markdown([table])
+    assert "+0.5" in text.split("Measured less reported")[1]
+    lines = [*csv.DictReader(io.StringIO(to_csv([table])))]
+    assert [line["deviation"] for line in lines] == ["", "", "0.5", *[""] * 5]
+
+    variants = {("contrafeat", ""): "L2 mask"}  # what the paper calls the plain settings
+    (table,) = beside_reported(build_tables([result]), [same, *others], variants)
+    deviating = [note for note in table.notes if "measured" in note]
+    assert deviating == ["contrafeat, L2 mask: fid is measured +0.5 off paper (1)."]
+    lines = [*csv.DictReader(io.StringIO(to_csv([table])))]
+    origins = {line["method"]: line["origin"] for line in lines if line["status"] == "not run"}
+    assert origins == {"contrafeat": "paper", "sefa": "paper"}  # no row without runs is measured
+    assert {line["origin"] for line in lines if line["metric"] == "fid"} == {"measured"}
 
 
 def test_numbers_of_other_tracks_are_left_out() -> None:

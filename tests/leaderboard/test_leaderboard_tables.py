@@ -188,9 +188,28 @@ def test_csv_and_json_hold_the_same_numbers():
         ("sefa", "", "measured"): "",
         ("contrafeat", "s_disen", "paper"): "0.9",
     }
+    measured = next(line for line in lines if line["metric"] == "s_disen")
+    assert json.loads(measured["identity"]) == IDENTITY
+    assert (measured["standing"], measured["higher_is_better"]) == ("leading", "True")
     (table,) = json.loads(to_json(tables))
     assert table["rows"][0]["cells"]["s_disen"]["mean"] == 0.4
+    assert table["rows"][0]["cells"]["s_disen"]["standing"] == "leading"
     assert table["reported"][0]["value"] == 0.9
+
+
+def test_columns_of_csv_and_json_are_what_others_read():
+    tables = build_tables([_result()], [_reported()])
+    assert to_csv(tables).splitlines()[0] == (
+        "track,dataset,preset,table,method,settings,metric,value,std,low,high,seeds,status,origin,"
+        "source,higher_is_better,standing,identity,deviation"
+    )
+    (table,) = json.loads(to_json(tables))
+    fields = "track dataset preset columns rows differences reported notes deviations"
+    assert " ".join(table) == fields
+    assert [*table["columns"][0]] == ["metric", "higher_is_better", "identity", "origin"]
+    assert [*table["rows"][0]] == ["method", "overrides", "seeds", "status", "cells"]
+    cell = table["rows"][0]["cells"]["s_disen"]
+    assert " ".join(cell) == "mean std seeds low high level standing"
 
 
 def test_text_from_outside_cannot_change_the_table():

@@ -75,7 +75,41 @@ def test_formats() -> None:
     assert sum(line.startswith("discovery,shapes3d,small") for line in lines) == 2
 
 
+def test_sources_replace_ones_own_folders(here: Path) -> None:
+    theirs = result("contrafeat", 1, 0.75)
+    write_result(here / "theirs" / "result.json", theirs)
+    copied = result("sefa", 0, 0.25)
+    write_result(here / "theirs" / "copied" / "result.json", copied)
+    (here / "theirs" / "broken").mkdir()
+    (here / "theirs" / "broken" / "result.json").write_text("{")
+    outcome = CliRunner().invoke(command, ["runs", "records", "theirs", "--merge", "all.jsonl"])
+    assert outcome.exit_code == 0
+    assert "runs/contrafeat/1/result.json counts, theirs/result.json is left out" in outcome.stderr
+    assert "1 further record of the same runs: theirs/copied/result.json is as" in outcome.stderr
+    assert "Left out: theirs/broken/result.json holds no JSON" in outcome.stderr
+    assert "Two records of contrafeat, seed 1, differ" in outcome.stdout
+    merged = CliRunner().invoke(command, ["all.jsonl", "--format", "csv"])
+    assert "sefa" in merged.stdout
+    assert "further" not in merged.stderr
+    assert "0.75" in run("theirs")
+
+
+def test_latex() -> None:
+    text = run("--track", "discovery", "--preset", "small", "--format", "latex")
+    assert text.index(r"\toprule") < text.index("contrafeat & 0.6 $\\pm$ 0.14") < text.index("sefa")
+    assert r"s\_disen $\uparrow$" in text
+
+
 def test_mistakes() -> None:
+    with pytest.raises(BenchError, match="elsewhere is neither a folder"):
+        run("elsewhere")
+    with pytest.raises(BenchError, match="replace --runs"):
+        run("records", "--runs", "runs")
+    with pytest.raises(BenchError, match=r"ends in .jsonl, not all.csv"):
+        run("--merge", "all.csv")
+    Path("a file").write_text("")
+    with pytest.raises(BenchError, match="cannot be written"):
+        run("--merge", "a file/all.jsonl")
     with pytest.raises(UnknownName, match="did you mean discovery"):
         run("--track", "discvery")
     with pytest.raises(BenchError, match="no folder elsewhere"):
