@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveInt
 from torch import nn
 
 from baselines.base import Batch, Discoverer, MethodConfig, Stage, TrainingData
@@ -10,8 +11,8 @@ from baselines.base import Batch, Discoverer, MethodConfig, Stage, TrainingData
 class MyConfig(MethodConfig):
     """Settings; `--set steps=50` changes one."""
 
-    num_directions: int = 12
-    steps: int = 200
+    num_directions: PositiveInt = 12
+    steps: PositiveInt = 200
     learning_rate: float = 0.02
 
 
