@@ -6,10 +6,9 @@ w moved by -s and by +s along one direction, each direction as often as any othe
 among the directions left out. Pair i is a function of the run's seed and of i; images are rounded
 to 8 bits, as those of a file are, and kept where they take no more than a gigabyte.
 
-Two things differ from the program. It keeps duplicates in the draw and moves nothing along them, so
+One thing differs from the program. It keeps duplicates in the draw and moves nothing along them, so
 that most of its pairs may be of equal images; here they are not drawn. Labels are the discovery
-method's own numbers of the directions all the same. And it adds up similarities over the layers of
-its extractor; here it is their mean, in [0, 1], which does not grow with the number of layers.
+method's own numbers of the directions all the same.
 """
 
 from __future__ import annotations
@@ -212,14 +211,15 @@ class RunDirectionPairs:
 
 
 def _nearest(changes: list[Tensor], direction: int) -> float:
-    """The largest similarity of a direction's changes, in [0, 1], with those of an earlier one."""
+    """The largest similarity of a direction's changes, summed over layers, to an earlier one's."""
     if direction == 0:
         return 0.0
+    contrast = Contrast(mask_position="outside")  # otherwise than in the training
     layers = [
-        pairwise_similarity(maps[direction : direction + 1], maps[:direction], Contrast())
+        pairwise_similarity(maps[direction : direction + 1], maps[:direction], contrast)
         for maps in changes
     ]
-    return float(torch.stack(layers).mean(0).max())
+    return float(torch.stack(layers).sum(0).max())
 
 
 @torch.no_grad()

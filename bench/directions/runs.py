@@ -35,8 +35,8 @@ class DirectionOptions(BaseModel):
         pairs: How many different pairs there are; 240,000 in ContraFeat's program.
         codes: Codes that all directions are compared on; 512 there.
         similarity: A direction is a duplicate where its mean change of features is more similar
-            than this to that of an earlier one, in the mean over the extractor's layers. (The
-            program compares 0.1 with the sum over five layers, which 0.02 is here.)
+            than this to that of an earlier one, in the sum over the extractor's layers, each in
+            [0, 1]; 0.1 as in ContraFeat's program, whose extractor has five.
         scale: How far codes are moved either way, in the discovery method's own units; None for
             the edit scale of the run's evaluation.
     """
@@ -45,7 +45,7 @@ class DirectionOptions(BaseModel):
 
     pairs: PositiveInt = 240_000
     codes: PositiveInt = 512
-    similarity: float = Field(0.1, gt=0.0, le=1.0)
+    similarity: float = Field(0.1, gt=0.0)
     scale: PositiveFloat | None = None
 
     @classmethod

@@ -115,7 +115,8 @@ def test_duplicates_and_dead_directions_are_not_drawn() -> None:
     assert pairs.directions == (0, 1, 5)
     labels = pairs.draw(0, 64).labels
     assert set(labels.tolist()) == {0, 1, 5}
-    assert toy_pairs(given, similarity=1.0).directions == (0, 1, 2, 4, 5)
+    # No sum over layers in [0, 1] is above their number.
+    assert toy_pairs(given, similarity=9.0).directions == (0, 1, 2, 4, 5)
     with pytest.raises(BenchError, match=r"None of the 6 directions of toys changes images"):
         toy_pairs(0 * given).draw(0, 2)
 
@@ -129,8 +130,8 @@ def test_options_change_pairs() -> None:
     assert size[0] < 0.3 * size[1]
     with pytest.raises(BenchError, match="did you mean pairs"):
         DirectionOptions.configure("small", {"pair": 3})
-    with pytest.raises(BenchError, match="similarity: Input should be less than or equal to 1"):
-        DirectionOptions.configure("small", {"similarity": 3})
+    with pytest.raises(BenchError, match="similarity: Input should be greater than 0"):
+        DirectionOptions.configure("small", {"similarity": 0})
 
 
 def test_the_discovery_run_counts_by_what_it_is(run: Path, tmp_path: Path) -> None:
