@@ -155,10 +155,9 @@ def _sentence(text: str) -> str:
 
 def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """A GitHub markdown table of cells that are markdown already."""
-    import pandas
+    from tabulate import tabulate
 
-    frame = pandas.DataFrame(list(lines), columns=list(header))
-    return str(frame.to_markdown(index=False, tablefmt="github", disable_numparse=True))
+    return str(tabulate([*lines], [*header], tablefmt="github", disable_numparse=True))
 
 
 def plain(text: str) -> str:

@@ -69,7 +69,7 @@ def _section(heading: str, section: Section) -> str:
         *map(_line, section.lines),
         r"\bottomrule",
         r"\end{tabular}",
-        *(rf"\par\footnotesize {escaped(note)}" for note in section.notes),
+        *(rf"\par\raggedright\footnotesize {escaped(note)}" for note in section.notes),
         r"\end{table}",
         "",
     ]

@@ -88,7 +88,7 @@ def _merge(
     first: dict[tuple[str, ...], tuple[_Record, _Place]] = {}
     for place, line in _places(sources):
         try:
-            record = read(place[0]) if line is None else parse(line, _named(place))
+            record = read(Path(place[0])) if line is None else parse(line, _named(place))
         except BrokenRecord as error:
             merged.broken.append(str(error))
             continue
@@ -102,7 +102,7 @@ def _merge(
     return merged
 
 
-_Place = tuple[Path, int | None]  # a file, and the line in a merged one
+_Place = tuple[str, int | None]  # a file, and the line in a merged one
 
 
 def _places(sources: tuple[Path, ...]) -> Iterator[tuple[_Place, bytes | None]]:
@@ -120,15 +120,16 @@ def _places(sources: tuple[Path, ...]) -> Iterator[tuple[_Place, bytes | None]]:
             if is_merged:
                 yield from _lines(path)
             else:
-                yield (path, None), None
+                yield (str(path), None), None
 
 
 def _lines(path: Path) -> Iterator[tuple[_Place, bytes]]:
     try:
+        named = str(path)
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield (path, number), line
+                if not line.isspace():
+                    yield (named, number), line
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror or error}).") from error
 
@@ -140,4 +141,4 @@ def _run(result: Result | Summary) -> tuple[str, ...]:
 
 def _named(place: _Place) -> str:
     path, line = place
-    return str(path) if line is None else f"{path}, line {line}"
+    return path if line is None else f"{path}, line {line}"

@@ -177,7 +177,7 @@ def _legend(table: Table) -> list[str]:
 
 def _marks(standings: set[str | None]) -> list[str]:
     """What bold and the mark of ties mean, as far as they occur; and where no test is possible."""
-    test = "the 95 % interval of the paired difference over seeds"
+    test = "the 95% interval of the paired difference over seeds"
     sentences = []
     if "best" in standings:
         sentences.append(f"Bold: best of its column, told apart from all others by {test}.")

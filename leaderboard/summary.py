@@ -7,9 +7,9 @@ merged file, tables read only these fields, in half of the time and a fifth of t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import FiniteFloat, JsonValue, TypeAdapter, ValidationError
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from leaderboard.schema import SCHEMA_VERSION, Measurement, Result, Status
 from leaderboard.store import parse_result
@@ -32,7 +32,7 @@ class Score:
     value: FiniteFloat | None
     interval: Interval | None
     higher_is_better: bool | None
-    identity: dict[str, str | int | float]
+    identity: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Summary:
     dataset: str
     preset: str
     seed: int
-    overrides: dict[str, JsonValue]
+    overrides: dict[str, Any]
     spec_hash: str
     status: Status
     message: str

@@ -216,6 +216,8 @@ def abbreviated(value: str | int | float) -> str:
 
 def described(settings: Mapping[str, JsonValue]) -> str:
     """Settings as ``key=value, ...``, by key, the values as JSON."""
+    if not settings:  # as for most of very many results
+        return ""
     return ", ".join(f"{key}={json.dumps(value)}" for key, value in sorted(settings.items()))
 
 

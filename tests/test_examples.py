@@ -26,6 +26,7 @@ GUIDES = [
     "docs/discovery.md",
     "docs/disentanglement.md",
     "docs/editing.md",
+    "docs/leaderboard.md",
     "docs/metrics.md",
     "docs/reconstruction.md",
 ]
@@ -95,6 +96,11 @@ def test_metric_guide() -> None:
     assert mean_cosine(features, np.zeros((5, 3))) == 0
     with pytest.raises(ValueError, match="must match"):
         mean_cosine(features, features[:4])
+
+
+def test_leaderboard_guide() -> None:
+    scores = executed("docs/leaderboard.md")["scores"]
+    assert scores.keys() >= {0, 1, 2}
 
 
 @pytest.mark.parametrize("guide", GUIDES)
