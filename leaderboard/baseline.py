@@ -187,30 +187,12 @@ def baseline_text(baseline: Baseline) -> str:
     return f'{head},\n  "rows": [\n{rows}\n  ]\n}}\n'
 
 
-def rows_of(results: Iterable[Result]) -> tuple[list[ScoreRow], list[str]]:
-    """Results as rows by their keys, and notes on records of one run that differ.
-
-    Of a run that has several records, the first one counts.
-    """
+def rows_of(results: Iterable[Result]) -> list[ScoreRow]:
+    """Results, each run once as ``leaderboard.merging`` gives them, as rows by their keys."""
     grouped: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
         grouped.setdefault(_key(result), []).append(result)
-    rows, notes = [], []
-    for _, members in sorted(grouped.items()):
-        first: dict[int, Result] = {}
-        differing = set()
-        for result in members:
-            kept = first.setdefault(result.seed, result)
-            if (kept.status, kept.metrics) != (result.status, result.metrics):
-                differing.add(result.seed)
-        row = _row([first[seed] for seed in sorted(first)])
-        rows.append(row)
-        if differing:
-            notes.append(
-                f"{row.label}: several records of seed {', '.join(map(str, sorted(differing)))} "
-                "differ; the first one found counts."
-            )
-    return rows, notes
+    return [_row(sorted(runs, key=lambda run: run.seed)) for _, runs in sorted(grouped.items())]
 
 
 def _key(place: ScoreRow | Result) -> tuple[str, ...]:

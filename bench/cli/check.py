@@ -14,6 +14,7 @@ from bench.cli.options import RUNS
 if TYPE_CHECKING:
     from leaderboard.baseline import Baseline, ScoreRow
     from leaderboard.check import Check
+    from leaderboard.merging import Merged
     from leaderboard.schema import Result
 
 
@@ -31,7 +32,7 @@ Exit codes:
   4  nothing got worse, but results are missing or not comparable
 """
 )
-@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--baseline",
     default="small",
@@ -56,7 +57,7 @@ Exit codes:
 @click.pass_context
 def command(
     ctx: click.Context,
-    folders: tuple[Path, ...],
+    sources: tuple[Path, ...],
     baseline: str,
     track: str | None,
     dataset: str | None,
@@ -67,10 +68,11 @@ def command(
     accept: bool,
     reason: str | None,
 ) -> None:
-    """Compare the results in FOLDERS with a baseline: what got worse, better, is missing or new.
+    """Compare the results in SOURCES with a baseline: what got worse, better, is missing or new.
 
-    Without FOLDERS, the runs of this folder and the committed records; a run that has several
-    records counts by the first, so that a run made again here stands for its committed record.
+    SOURCES are folders of results or files that `bench leaderboard --merge` has written; without
+    any, the runs of this folder and the committed records. A run that has several records counts
+    by the first, so that one made again here stands for its committed record.
     """
     from bench.errors import BenchError
     from leaderboard import check_export
@@ -81,7 +83,8 @@ def command(
         raise BenchError("--accept and --reason go together; the reason is kept in the baseline.")
     path = _path(baseline)
     stored = _read(path, baseline) if path.exists() or not accept else Baseline()
-    results = _results(folders)
+    merged = _merged(sources)
+    results = merged.results
     check_name("track", track, results, ())
     check_name("dataset", dataset, results, ())
     check_name("preset", preset, results, ())
@@ -94,10 +97,12 @@ def command(
             and (not presets or row.preset in presets)
         )
 
-    found, notes = rows_of(result for result in results if wanted(result))
+    found = rows_of(result for result in results if wanted(result))
     expected = [row for row in stored.rows if wanted(row)]
     findings = tuple(compare(expected, found, stored.tolerances))
-    check = Check(findings, allow_missing, tuple(notes))
+    conflicts = [str(conflict) for conflict in merged.conflicts if wanted(conflict.result)]
+    left_out = [f"Left out: {reason}" for reason in merged.broken]
+    check = Check(findings, allow_missing, (*conflicts, *left_out))
     if accept:
         _accept(path, stored, found, lambda row: allow_missing or not wanted(row), check, reason)
         return
@@ -131,14 +136,15 @@ def _read(path: Path, baseline: str) -> Baseline:
         raise BenchError(f"{error} Mend it, or take back the last change to it.") from error
 
 
-def _results(folders: Sequence[Path]) -> list[Result]:
-    """All results of the folders, or of this folder's runs and the committed records."""
+def _merged(sources: Sequence[Path]) -> Merged[Result]:
+    """The results of the sources, or of this folder's runs and the committed records."""
     from bench.errors import BenchError
     from leaderboard import store
+    from leaderboard.merging import merge
 
     usual = [folder for folder in (RUNS, store.RECORDS) if folder.is_dir()]
     try:
-        return store.find_results(*(folders or usual))
+        return merge(*(sources or usual))
     except ValueError as error:
         raise BenchError(str(error)) from error
 
@@ -161,7 +167,7 @@ def _accept(
     from leaderboard.check_export import changes
 
     if not found:
-        raise BenchError("There are no results to accept; name their folder.")
+        raise BenchError("There are no results to accept; name their folder or file.")
     today = datetime.now(UTC).date().isoformat()
     acceptance = Acceptance(date=today, reason=reason or "", changes=changes(check))
     new = accepted(stored, found, keep, acceptance)

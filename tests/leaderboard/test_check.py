@@ -53,7 +53,7 @@ def _runs(values, **changes) -> list[Result]:
 
 def _check(before, now, tolerance=EXACT, metrics=None, **changes) -> Check:
     tolerances = Tolerances(default=tolerance, metrics=metrics or {})
-    return Check(tuple(compare(rows_of(before)[0], rows_of(now)[0], tolerances)), **changes)
+    return Check(tuple(compare(rows_of(before), rows_of(now), tolerances)), **changes)
 
 
 def _kinds(check: Check) -> list[str]:
@@ -170,20 +170,11 @@ def test_what_is_missing_fails_unless_allowed_and_what_is_new_does_not():
     assert changes(check) == "3 missing, 3 new, 1 unchanged"
 
 
-def test_the_first_of_several_records_counts():
-    rows, notes = rows_of([*_runs([1.0, 2.0]), *_runs([1.0, 5.0])])
-    assert rows == rows_of(_runs([1.0, 2.0]))[0]
-    assert notes == [
-        "editing/digits/small stargan: several records of seed 1 differ; the first one found "
-        "counts."
-    ]
-
-
 def test_a_baseline_comes_back_as_it_was_written_and_its_diffs_can_be_read(tmp_path):
     entry = Tolerance(absolute=0.5)
     first = Baseline(tolerances=Tolerances(metrics={"accuracy": entry}))
     acceptance = Acceptance(date="2026-01-31", reason="A first one", changes="1 new")
-    rows = rows_of([*_runs([0.1, 0.2]), _run(status="failed", message="é", method="a")])[0]
+    rows = rows_of([*_runs([0.1, 0.2]), _run(status="failed", message="é", method="a")])
     baseline = accepted(first, rows, lambda row: True, acceptance)
     path = tmp_path / "some.json"
     path.write_text(baseline_text(baseline))
@@ -196,8 +187,8 @@ def test_a_baseline_comes_back_as_it_was_written_and_its_diffs_can_be_read(tmp_p
 
 
 def test_acceptance_replaces_rows_and_drops_or_keeps_what_is_gone():
-    old = rows_of([_run(_score(1.0)), _run(_score(1.0), method="attgan")])[0]
-    new = rows_of([_run(_score(2.0)), _run(_score(2.0), method="icgan")])[0]
+    old = rows_of([_run(_score(1.0)), _run(_score(1.0), method="attgan")])
+    new = rows_of([_run(_score(2.0)), _run(_score(2.0), method="icgan")])
     acceptance = Acceptance(date="2026-01-31", reason="Twice as good", changes="")
     for keep, methods in ((True, ["attgan", "icgan", "stargan"]), (False, ["icgan", "stargan"])):
         baseline = accepted(Baseline(rows=old), new, lambda row, keep=keep: keep, acceptance)
@@ -226,7 +217,7 @@ def test_broken_baselines_are_named(text: str | None, what: str, tmp_path: Path)
 
 
 def test_a_row_twice_is_refused():
-    rows = rows_of(_runs([1.0]))[0]
+    rows = rows_of(_runs([1.0]))
     with pytest.raises(ValueError, match="two rows"):
         Baseline(rows=(*rows, *rows))
 
