@@ -336,6 +336,10 @@ def _figures(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     inside = folder.resolve()
     for name in names:
         kind = mimetypes.guess_type(name)[0] or ""
-        path = (folder / name).resolve()
-        if kind.startswith("image/") and path.is_relative_to(inside) and path.is_file():
-            yield name, f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+        try:
+            path = (folder / name).resolve()
+            if kind.startswith("image/") and path.is_relative_to(inside) and path.is_file():
+                picture = base64.b64encode(path.read_bytes()).decode()
+                yield name, f"data:{kind};base64,{picture}"
+        except (OSError, ValueError):  # no file can have such a name, or it cannot be read
+            continue

@@ -40,7 +40,8 @@ def command(runs: tuple[str, ...], root: Path | None, out: Path) -> None:
 
     paths = {path.resolve(): path for path in (find_result(run, root) for run in runs)}
     try:
-        write_bytes(out, report([*paths.values()], baselines()).encode())
+        page = report([*paths.values()], baselines())
+        write_bytes(out, page.encode(errors="replace"))
     except OSError as error:
         raise BenchError(
             f"{error.filename or out} cannot be read or written ({error.strerror or error})."

@@ -247,7 +247,8 @@ def test_text_of_a_record_is_never_markup(tmp_path: Path) -> None:
 
 def test_figures_are_taken_from_the_runs_own_folder_only(tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(PNG)
-    names = ("../secret.png", str(tmp_path / "secret.png"), "link.png", "spec.json", "gone.png")
+    outside = ("../secret.png", str(tmp_path / "secret.png"), "link.png")
+    names = (*outside, "spec.json", "gone.png", "a\0.png", f"{'long' * 999}.png")
     path = write(tmp_path / "run", result(figures=names), {}, {})
     (path.parent / "link.png").symlink_to(tmp_path / "secret.png")
     _, parsed = page(path)
