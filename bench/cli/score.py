@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import click
 
+from bench.cli.score_attributes import attributes
 from bench.cli.score_contrast import contrast
 from bench.cli.score_options import (
     as_json_option,
@@ -382,4 +383,5 @@ def classification(
     print_report(report, as_json)
 
 
+command.add_command(attributes)
 command.add_command(contrast)

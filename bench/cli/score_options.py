@@ -45,13 +45,7 @@ def batch_size_option(what: str) -> Callable[[_F], _F]:
     )
 
 
-_FEATURE_OPTIONS = (
-    click.option(
-        "--extractor",
-        default="efficientnet-lite0",
-        show_default=True,
-        help="The feature network, of `bench list extractors`.",
-    ),
+_SIZE_OPTIONS = (
     click.option(
         "--size",
         type=click.IntRange(min=1),
@@ -65,6 +59,16 @@ _FEATURE_OPTIONS = (
         show_default=True,
         help="What to do with an image file that cannot be read.",
     ),
+)
+
+_FEATURE_OPTIONS = (
+    click.option(
+        "--extractor",
+        default="efficientnet-lite0",
+        show_default=True,
+        help="The feature network, of `bench list extractors`.",
+    ),
+    *_SIZE_OPTIONS,
     device_option,
     batch_size_option("Images at a time."),
     click.option(
@@ -74,6 +78,11 @@ _FEATURE_OPTIONS = (
         help="Compile the network first: worth the wait from some thousand images on.",
     ),
 )
+
+
+def size_options(command: _F) -> _F:
+    """Add ``--size`` and ``--on-bad-image``."""
+    return reduce(lambda made, option: option(made), reversed(_SIZE_OPTIONS), command)
 
 
 def feature_options(limit: int | None = None) -> Callable[[_F], _F]:

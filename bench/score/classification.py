@@ -171,7 +171,7 @@ def _header(path: Path) -> list[str]:
         raise MissingFile(f"There is no {path}; give a table of labels as .csv.") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BenchError(f"{path} cannot be read as .csv ({error}): save it as text.") from error
-    if not names or any(_is_number(name) or not name for name in names):
+    if not all(names) or all(map(_is_number, names)):  # classes may be called 0 and 1
         raise BenchError(
             f"{path} has no header: its first line has to name every column, such as "
             "Smiling,Eyeglasses."

@@ -68,7 +68,10 @@ class SeenFolders:
         device = str(process_state(options.device).device)
         self._extractor = load_extractor(options.extractor, device, options.compiled)
         self._options = options
-        self._images = {name: _open(folder, options) for name, folder in folders.items()}
+        self._images = {
+            name: open_folder(folder, options.size, options.on_bad_image)
+            for name, folder in folders.items()
+        }
         self._folders = folders
         self._size = self._common_size()
         self.counts = {
@@ -152,9 +155,16 @@ class SeenFolders:
             )
 
 
-def _open(folder: Path, options: FeatureOptions) -> ImageFolder:
-    images = ImageFolder(folder, options.size or 1, options.on_bad_image)
-    if options.size is None:
+def open_folder(
+    folder: Path, size: int | None, on_bad_image: Literal["skip", "fail"]
+) -> ImageFolder:
+    """The images of a folder; see ``FeatureOptions``.
+
+    Raises:
+        BenchError: The folder or an image is of no use, or sizes differ and none is given.
+    """
+    images = ImageFolder(folder, size or 1, on_bad_image)
+    if size is None:
         # Left to itself, it would name an option of `bench run` where sizes differ.
         images.size = _own_size(images.report)
     return images

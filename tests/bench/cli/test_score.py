@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from bench.cli.score import command
+from bench.predictors import load_predictor
 from bench.score import distributions, pairs
 from metrics.classification import multilabel_scores
 from metrics.disentanglement.dci import dci
@@ -312,3 +314,23 @@ def test_signed_labels_and_what_nothing_over_nothing_is() -> None:
     assert values(report(*files, "--signed"))["f1.macro"] == pytest.approx(1 / 3)
     found = report(*files, "--signed", "--zero-division", 1)
     assert values(found)["f1.macro"] == pytest.approx(5 / 6)
+
+
+def test_attributes_of_images_are_read_as_the_tracks_read_them() -> None:
+    images = pictures("edits", 5, seed=1, size=32)
+    for predictor, more in (("celeba-synth", ()), ("digits", ("--classes",))):
+        network = load_predictor(predictor)
+        scores = network(images)
+        likeliest = torch.nn.functional.one_hot(scores.argmax(dim=1), scores.shape[1])
+        expected = likeliest if more else (scores > 0.5).int()
+        done = score("attributes", "edits", "--predictor", predictor, *more, "--batch-size", 2)
+        assert done.exit_code == 0, done.stderr
+        header, *rows = (line.split(",") for line in done.stdout.splitlines())
+        assert header == ["image", *network.names]
+        assert [row[0] for row in rows] == [f"{index:03d}.png" for index in range(5)]
+        assert [[int(label) for label in row[1:]] for row in rows] == expected.tolist()
+    Path("predicted.csv").write_text(done.stdout)
+    same = score("classification", "predicted.csv", "predicted.csv", "--id", "image", "--json")
+    assert json.loads(same.stdout)["scores"][0]["value"] == 1
+    factors = score("attributes", "edits", "--predictor", "shapes3d")
+    assert (factors.exit_code, "not attributes; name one" in factors.stderr) == (2, True)
