@@ -192,6 +192,16 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings whose keys may have dots, ``{"track.samples": 5}``, as nested dictionaries."""
+    levels: dict[str, Any] = {}
+    for key, value in settings.items():
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        levels = merged(levels, value)
+    return levels
+
+
 def file_name(text: str) -> str:
     """A name with what may not stand in a file's name replaced."""
     return re.sub(r"[^\w.+-]", "_", text)

@@ -8,41 +8,46 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 import torch
 
 ROOT = Path(__file__).parents[1]
-GUIDES = [
-    "README.md",
-    "CONTRIBUTING.md",
-    "docs/clustering.md",
-    "docs/conditional.md",
-    "docs/datasets.md",
-    "docs/discovery.md",
-    "docs/disentanglement.md",
-    "docs/editing.md",
-    "docs/leaderboard.md",
-    "docs/metrics.md",
-    "docs/reconstruction.md",
-]
+GUIDES = ["README.md", "CONTRIBUTING.md", *(f"docs/{page.name}" for page in ROOT.glob("docs/*.md"))]
+# Kinds of the catalog, by the option or argument that takes a name of one.
+NAMED = {
+    "method": "methods",
+    "dataset": "datasets",
+    "generator": "generators",
+    "predictor": "predictors",
+    "extractor": "extractors",
+    "track": "tracks",
+}
+
+
+def code_blocks(guide: str, language: str = "python") -> list[str]:
+    """The blocks of a language in a guide."""
+    text = (ROOT / guide).read_text("utf-8")
+    found = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert found, f"{guide} has no block of {language}"
+    return found
 
 
 def code_block(guide: str, language: str = "python") -> str:
-    """The first block of a language in a guide."""
-    text = (ROOT / guide).read_text("utf-8")
-    found = re.search(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert found is not None, f"{guide} has no block of {language}"
-    return found[1]
+    """The first of them."""
+    return code_blocks(guide, language)[0]
 
 
 def executed(guide: str) -> dict[str, Any]:
+    """The names that a guide's blocks leave."""
     module = ModuleType("example")
-    exec(compile(code_block(guide), guide, "exec"), module.__dict__)
+    exec(compile("\n".join(code_blocks(guide)), guide, "exec"), module.__dict__)
     return module.__dict__
 
 
@@ -103,9 +108,30 @@ def test_leaderboard_guide() -> None:
     assert scores.keys() >= {0, 1, 2}
 
 
+def test_python_guide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = executed("docs/python.md")
+    assert names["result"].status == "completed"
+    assert names["result"].overrides == {"num_directions": 4, "track.protocol": "released"}
+    assert names["mine"] == [names["result"]]
+    assert all((names["folder"] / figure).is_file() for figure in names["result"].figures)
+    assert f"print(message)  # {names['message']}" in code_blocks("docs/python.md")[2]
+    assert {"contrafeat", "sefa"} <= set(names["table"].index)
+    assert names["table"]["count"].min() >= 3
+    assert "completed" in capsys.readouterr().out
+
+
+def test_the_citation_is_of_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+
+
 @pytest.mark.parametrize("guide", GUIDES)
 def test_commands_in_guides_exist(guide: str) -> None:
-    """Every `bench` and `make` command has an implementation, and in shell blocks also options."""
+    """Every `bench` and `make` command has an implementation, in shell blocks also its options."""
+    from bench.catalog import lookup
     from bench.cli import main
 
     text = (ROOT / guide).read_text("utf-8")
@@ -116,7 +142,17 @@ def test_commands_in_guides_exist(guide: str) -> None:
     assert set(re.findall(r"(?:^|`)make ([a-z]+)\b", text, re.MULTILINE)) <= targets
     for block in re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         lines = block.replace("\\\n", " ")
-        for name, arguments in re.findall(r"^bench ([a-z-]+)(.*)$", lines, re.MULTILINE):
-            command = main.get_command(context, name)
-            assert command is not None
-            command.make_context(name, shlex.split(arguments, comments=True))
+        for line in re.findall(r"^bench (.*)$", lines, re.MULTILINE):
+            for option, value in asked(main, line).items():
+                if option in NAMED and isinstance(value, str) and "." not in value:
+                    lookup(NAMED[option], value)
+
+
+def asked(group: click.Group, line: str) -> dict[str, Any]:
+    """What a line of a shell asks a command for, by option, as click understands it."""
+    words = shlex.split(re.split(r"\s[>|]\s", line)[0], comments=True)
+    command = group.get_command(click.Context(group), words[0])
+    assert command is not None, line
+    if isinstance(command, click.Group):
+        return asked(command, shlex.join(words[1:]))
+    return command.make_context(words[0], words[1:]).params

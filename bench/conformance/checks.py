@@ -127,13 +127,16 @@ def _losses(subject: Subject) -> str:
     records = read_json_lines(subject.folder / "whole" / "log.jsonl")
     if not records:
         raise Skipped("nothing is trained")
-    names = set()
+    stages = subject.build().stages(subject.parts.training_data())
+    optimised = {stage.name for stage in stages if stage.optimizers}  # others may gather statistics
+    names: set[str] = set()
     for record in records:
         losses = record.keys() - _NO_LOSSES
-        if not losses:
+        if not losses and record["stage"] in optimised:
             raise Broken(f"the stage {record['stage']} reports no loss")
         names |= losses
-    return f"{', '.join(sorted(names))}: finite in {counted(records[-1]['total'], 'step')}"
+    reported = ", ".join(sorted(names)) or "none"
+    return f"{reported}: finite in {counted(records[-1]['total'], 'step')}"
 
 
 def _seed(subject: Subject) -> str:

@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner
 
 from bench.cli import main
-from bench.conformance import conformance
 
 TOYS = ("--dataset", "toy_parts:ToyDataset")
 
@@ -63,9 +62,3 @@ def test_wrong_input_exits_2() -> None:
     ):
         done = CliRunner().invoke(main, ["test", *arguments])
         assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
-
-
-@pytest.mark.parametrize("method", ["sefa"])
-def test_methods_of_the_catalog_keep_the_contract(method: str) -> None:
-    findings = list(conformance(method))
-    assert [finding for finding in findings if finding.status == "failed"] == []
