@@ -102,7 +102,7 @@ def _construction(subject: Subject) -> str:
 
 def _stages(subject: Subject) -> str:
     method = subject.build()
-    stages = list(method.stages(subject.parts.training_data()))
+    stages = list(method.stages(subject.data))
     names = [stage.name for stage in stages]
     if len(set(names)) < len(names):
         raise Broken(f"stages share a name: {', '.join(names)}", "Name each stage differently.")
@@ -127,7 +127,7 @@ def _losses(subject: Subject) -> str:
     records = read_json_lines(subject.folder / "whole" / "log.jsonl")
     if not records:
         raise Skipped("nothing is trained")
-    stages = subject.build().stages(subject.parts.training_data())
+    stages = subject.build().stages(subject.data)
     optimised = {stage.name for stage in stages if stage.optimizers}  # others may gather statistics
     names: set[str] = set()
     for record in records:
@@ -147,7 +147,7 @@ def _seed(subject: Subject) -> str:
 
 
 def _resume(subject: Subject) -> str:
-    stages = list(subject.build().stages(subject.parts.training_data()))
+    stages = list(subject.build().stages(subject.data))
     stops = [(n, math.ceil(stage.steps / 2)) for n, stage in enumerate(stages) if stage.steps]
     if not stops:
         raise Skipped("nothing is trained")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from baselines.base import Method
+from baselines.base import Method, TrainingData
 from bench import resume
 from bench.conformance.calls import Call, Inputs, calls
 from bench.parts import Parts, load_parts
@@ -38,6 +38,10 @@ class Subject:
         return load_parts(self.spec, process_state("cpu").device)
 
     @cached_property
+    def data(self) -> TrainingData:
+        return self.parts.training_data()
+
+    @cached_property
     def inputs(self) -> Inputs:
         return Inputs.of(self.parts)
 
@@ -49,7 +53,7 @@ class Subject:
     def build(self, **config: Any) -> Method:
         """The method as a run begins with it, with other settings if any are given."""
         spec = self.spec.model_copy(update={"config": {**self.spec.config, **config}})
-        return build_method(spec, self.parts.training_data(), load_track(spec.track)())
+        return build_method(spec, self.data, load_track(spec.track)())
 
     def train(self, name: str, stops: Sequence[tuple[int, int]] = ()) -> Method:
         """Train from the beginning, or on from the checkpoint of that name.
@@ -57,7 +61,7 @@ class Subject:
         Args:
             name: Where the log and the checkpoints lie.
             stops: Places, as number of the stage and steps done in it, to be interrupted at, in
-                their order; each time, everything is made anew, as in another process.
+                their order; each time, the method is made anew, as in another process.
         """
         folder = self.folder / name
         waiting = list(stops)
@@ -67,13 +71,13 @@ class Subject:
                 raise _Interrupted
 
         options = TrainingOptions("cpu", quiet=True)
-        if stops:  # a checkpoint after every step
-            options = TrainingOptions("cpu", "float32", -1.0, (), True, interrupt)
+        if stops:
+            after_every_step = -1.0
+            options = replace(options, checkpoint_seconds=after_every_step, on_checkpoint=interrupt)
         while True:
             method = self.build()
-            data = self.parts.training_data()
             try:
-                train(method, data, seed=self.spec.seed, folder=folder, options=options)
+                train(method, self.data, seed=self.spec.seed, folder=folder, options=options)
             except _Interrupted:
                 waiting.pop(0)
                 continue
