@@ -7,7 +7,9 @@ imported only here, when a picture is made. The last functions are parts that fi
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +28,19 @@ _INCHES_PER_LETTER = 0.085  # of titles; keeps them inside narrow figures
 _LABEL = 0.42  # room for two lines below a picture, as a share of its height
 _GAP = 0.06  # white space between pictures, as a share of their width
 _MOST_ANNOTATED = 600  # cells; more of them would be too small to read
+_CAPTION_INCHES = 0.2
+
+_caption: ContextVar[str] = ContextVar("caption", default="")
+
+
+@contextmanager
+def captioned(text: str) -> Iterator[None]:
+    """Put a line below the title of every figure that is drawn meanwhile, such as its run."""
+    token = _caption.set(text)
+    try:
+        yield
+    finally:
+        _caption.reset(token)
 
 
 def save_traversals(
@@ -256,19 +271,21 @@ def new_figure(width: float, height: float, title: str) -> tuple[Figure, Axes]:
     Args:
         width: In inches; long titles widen it.
         height: In inches.
-        title: May be empty.
+        title: May be empty; below it stands what ``captioned`` says.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    width = max(width, _INCHES_PER_LETTER * len(title))
+    lines = [line for line in (title, _caption.get()) if line]
+    width = max(width, _INCHES_PER_LETTER * max(map(len, lines), default=0))
+    height += _CAPTION_INCHES * (len(lines) > 1)
     figure = Figure(
         figsize=(width, height), dpi=110, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)
     )
     FigureCanvasAgg(figure)
-    if title:
-        figure.suptitle(title, fontsize=11)
+    if lines:
+        figure.suptitle("\n".join(lines), fontsize=11)
     axes = figure.add_subplot()
     axes.tick_params(length=0, labelsize=9)
     return figure, axes

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from baselines.base import DirectionPairSet, TrainingData
 from baselines.nets.single_layer import layered
+from bench.allowed import wrong_values
 from bench.catalog import lookup
 from bench.data.base import Dataset, Split
 from bench.data.factor_pairs import FactorPairs
@@ -23,6 +25,7 @@ from bench.errors import BenchError, MissingFile
 from bench.extractors import load_extractor
 from bench.generators import load_generator
 from bench.predictors import load_predictor
+from bench.settings import options_model
 from bench.spec import RunSpec, check_keys
 
 
@@ -123,6 +126,7 @@ def open_dataset(name: str, path: Path | None, options: Mapping[str, Any]) -> Da
     arguments = dict(options)
     known = [key for key in inspect.signature(dataset).parameters if key not in ("path", "device")]
     check_keys(arguments, known, f"option of the dataset {name}")
+    _check_types(dataset, arguments)
     if dataset.needs_path:
         arguments["path"] = path or _default_place(name, dataset.installed)
     elif path is not None:
@@ -131,6 +135,17 @@ def open_dataset(name: str, path: Path | None, options: Mapping[str, Any]) -> Da
         return dataset(**arguments)
     except (TypeError, ValueError) as error:
         raise BenchError(f"The dataset {name} cannot be opened: {error}") from error
+
+
+def _check_types(dataset: type[Dataset], options: Mapping[str, Any]) -> None:
+    model = options_model(dataset)
+    try:
+        model.model_validate(options)
+    except ValidationError as error:
+        raise BenchError(
+            f"Wrong option of the dataset {dataset.name}: {wrong_values(model, options, error)}; "
+            "change it with --set."
+        ) from error
 
 
 def _default_place(name: str, installed: Path | None) -> Path:

@@ -24,13 +24,13 @@ from torch.nn import functional
 
 from baselines.base import FeatureExtractor, LatentGenerator
 from baselines.projection import Embedding, Projection, ProjectionSettings, project
+from bench.allowed import wrong_values
 from bench.errors import BenchError, MissingFile
 from bench.extractors.lpips import Lpips, Net, load_lpips
 from bench.files import whole_file
 from bench.progress import Progress
 from bench.spec import check_keys
 from bench.trained import Trained
-from leaderboard.schema import describe_errors
 
 # Few steps leave the colours of flat regions to chance unless pixels count as well.
 PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -53,7 +53,7 @@ def projection_settings(preset: str, changes: Mapping[str, Any]) -> ProjectionSe
     try:
         return ProjectionSettings.model_validate({**PRESETS[preset], **changes})
     except ValidationError as error:
-        reason = describe_errors(list(error.errors()))
+        reason = wrong_values(ProjectionSettings, changes, error)
         raise BenchError(
             f"Wrong setting of the projection: {reason}; change it by --set."
         ) from error

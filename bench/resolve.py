@@ -17,6 +17,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, PositiveInt, TypeAdapter, ValidationError
 
 from baselines.base import Method
+from bench.allowed import wrong_values
 from bench.catalog import Entry, lookup
 from bench.checkpoints.states import checkpoint_hash
 from bench.data.base import Dataset
@@ -31,7 +32,6 @@ from bench.predictors import predictor_path
 from bench.spec import Precision, Preset, RunSpec, check_keys
 from bench.stored_artefact import StoredArtefact
 from bench.tracks import Track
-from leaderboard.schema import describe_errors
 
 # What a run is asked besides settings and kept with them.
 _ASKED = ("generator", "predictor", "checkpoint", "extractor", "limit")
@@ -93,7 +93,7 @@ class RunRequest:
         try:
             return TypeAdapter(cls).validate_python(dict(fields))
         except ValidationError as error:
-            reason = describe_errors(list(error.errors()))
+            reason = wrong_values(cls, fields, error)
             raise BenchError(f"The run asked for is wrong: {reason}.") from error
 
 
@@ -231,7 +231,7 @@ def configured(
     try:
         return owner.configure(preset, settings).model_dump(mode="json")
     except ValidationError as error:
-        reason = describe_errors(list(error.errors()))
+        reason = wrong_values(model, settings, error)
         raise BenchError(f"Wrong {what}: {reason}; change it with --set.") from error
 
 

@@ -27,6 +27,7 @@ from leaderboard.schema import Result
 from leaderboard.store import RESULT_NAME, BrokenRecord, read_result
 
 _LOCK, _OWNER = ".lock", ".owner"
+_LOG, _CHECKPOINT = "log.jsonl", "checkpoint"
 
 
 class RunDirectory:
@@ -41,6 +42,7 @@ class RunDirectory:
     """
 
     def __init__(self, root: Path, spec: RunSpec) -> None:
+        self._root = root
         self.path = root / spec.folder
         self.spec = spec
 
@@ -69,6 +71,17 @@ class RunDirectory:
                 shutil.rmtree(item)
             elif item.name not in (_LOCK, _OWNER):
                 item.unlink()
+
+    def abandon(self) -> None:
+        """Remove the directory of a run that was refused before it began; others stay."""
+        if any((self.path / name).exists() for name in (_LOG, _CHECKPOINT, RESULT_NAME)):
+            return
+        shutil.rmtree(self.path)
+        for folder in self.path.relative_to(self._root).parents[:-1]:
+            try:
+                (self._root / folder).rmdir()
+            except OSError:  # other runs lie there
+                break
 
     def result(self) -> Result | None:
         """The result that the run ended with, or None if it has not ended.
@@ -119,7 +132,7 @@ class RunDirectory:
 
     def log(self, event: str, **fields: Any) -> None:
         """Append one record to ``log.jsonl``."""
-        append_json(self.path / "log.jsonl", {"event": event, "time": time.time(), **fields})
+        append_json(self.path / _LOG, {"event": event, "time": time.time(), **fields})
 
 
 @contextmanager

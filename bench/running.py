@@ -24,6 +24,7 @@ from baselines.randomness import derive_seed
 from bench.artefacts import RunArtefacts
 from bench.checkpoints.states import read_states
 from bench.errors import BenchError, Diverged
+from bench.figures import captioned
 from bench.files import read_json_lines
 from bench.parts import Parts, load_parts
 from bench.processes import process_state
@@ -72,7 +73,8 @@ def execute(spec: RunSpec, options: RunOptions) -> Result:
         The result; its status is ``completed`` or ``diverged``.
 
     Raises:
-        BenchError: Something of the input is missing or wrong; ``Locked`` if another process
+        BenchError: Something of the input is missing or wrong, and a run that had not begun leaves
+            nothing; ``Locked`` if another process
             works on the run; ``RunFailed`` after any other fault.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after a checkpoint.
     """
@@ -108,6 +110,8 @@ def _attempt(spec: RunSpec, options: RunOptions, run: RunDirectory, state: Parti
     except Diverged as error:
         return walk.result("diverged", str(error))
     except BenchError:
+        if state.is_main_process:
+            run.abandon()
         raise
     except Exception as error:
         # Where every fault ends up: kept in the log, recorded, and told in one sentence.
@@ -157,7 +161,11 @@ class _Walk:
             )
         finally:  # of a training that ended badly, too, it is told what it used
             self._note_provenance(parts)
-        with _progress(self.options.quiet or not main) as progress, self._figures() as folder:
+        with (
+            _progress(self.options.quiet or not main) as progress,
+            self._figures() as folder,
+            captioned(self._caption()),
+        ):
             context = EvaluationContext(
                 dataset=parts.images("test"),
                 generator=parts.generator,
@@ -197,6 +205,11 @@ class _Walk:
             provenance=self.provenance,
             figures=tuple(self.evaluation.figures),
         )
+
+    def _caption(self) -> str:
+        """What figures are of, so that those of several methods can be compared."""
+        steps = self.training.steps if self.training else 0
+        return f"{self.spec}, {steps:,} training steps" if steps else str(self.spec)
 
     def _protocol(self) -> dict[str, Any]:
         note = judged_unasked(self.spec)

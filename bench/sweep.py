@@ -29,13 +29,14 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bench.allowed import wrong_values
 from bench.errors import BenchError
 from bench.processes import process_state
 from bench.resolve import RunRequest, resolve_seeds
 from bench.running import RunOptions, execute
 from bench.spec import RunSpec, check_keys, parse_seeds, read_toml
 from leaderboard.reported import load_reported
-from leaderboard.schema import Result, describe_errors
+from leaderboard.schema import Result
 
 
 class Grid(BaseModel):
@@ -185,5 +186,5 @@ def _grid(content: dict[str, Any], path: Path) -> Grid:
     try:
         return Grid.model_validate(content)
     except ValidationError as error:
-        reason = describe_errors(list(error.errors()))
+        reason = wrong_values(Grid, content, error)
         raise BenchError(f"A grid in {path} is wrong: {reason}.") from error

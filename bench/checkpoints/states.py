@@ -38,10 +38,11 @@ def read_states(method: str, path: Path) -> States:
 
     Raises:
         MissingFile: There is no such file or folder, or a part of it is missing.
-        BenchError: The method knows no reference, or the files are not of it.
+        BenchError: The method knows no reference, or the files are not of it but, say, of a run.
     """
     if not path.exists():
         raise MissingFile(f"There is no checkpoint {path}; give a file or folder by --checkpoint.")
+    _refuse_our_own(path.resolve())
     reader = _reader_of(method)
     if path.suffix == ".safetensors":
         return _read_written(method, reader, path)
@@ -114,6 +115,21 @@ def checkpoint_hash(path: Path) -> str:
     for file in sorted(one for one in path.rglob("*") if one.is_file()):
         digest.update(f"{file.relative_to(path).as_posix()} {sha256_of(file)}\n".encode())
     return digest.hexdigest()
+
+
+def _refuse_our_own(path: Path) -> None:
+    """Say how to use what this suite has trained itself."""
+    for folder in (path, *path.parents[:3]):
+        if (folder / "artefact.json").is_file():
+            raise Refused(
+                f"{folder} is a stage that a run has trained: give it by --artefact instead."
+            )
+        if (folder / "spec.json").is_file() and (folder / "checkpoint").is_dir():
+            raise Refused(
+                f"{folder} is a run of this suite, and --checkpoint takes weights of another "
+                "program: the command that made the run continues or reads it, `bench show` tells "
+                "its result, and --artefact takes its finished stages."
+            )
 
 
 def _reader_of(method: str) -> str:

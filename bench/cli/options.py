@@ -53,7 +53,7 @@ _OPTIONS = (
         multiple=True,
         metavar="KEY=VALUE",
         help="Change a setting of the method (num_directions=8), the track (track.samples=50) or "
-        "the dataset (dataset.size=32). Can be repeated.",
+        "the dataset (dataset.size=32); `bench list settings` shows them. Can be repeated.",
     ),
     click.option(
         "--config",

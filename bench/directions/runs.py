@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
+from bench.allowed import wrong_values
 from bench.errors import BenchError, MissingFile
 from bench.files import sha256_of
 from bench.spec import RunSpec, check_keys
@@ -59,7 +60,7 @@ class DirectionOptions(BaseModel):
         try:
             return cls.model_validate({**_PRESETS.get(preset, {}), **settings})
         except ValidationError as error:
-            reason = describe_errors(list(error.errors()))
+            reason = wrong_values(cls, settings, error)
             raise BenchError(
                 f"Wrong option of --directions: {reason}; change it by --set."
             ) from error

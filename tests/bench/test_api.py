@@ -34,7 +34,7 @@ def test_wrong_input_is_one_sentence(tmp_path: Path) -> None:
     for arguments, message in (
         ({"dataset": None}, "needs a dataset"),
         ({"seed": -1}, "seed -1 has to be a whole number"),
-        ({"limit": 0}, "limit: Input should be greater than 0"),
+        ({"limit": 0}, "limit is a whole number above 0, not 0"),
         ({"settings": {"track.sample": 5}}, "did you mean samples"),
     ):
         given = {"method": TOY[0], "dataset": TOY[1], "out": tmp_path, **arguments}

@@ -120,6 +120,7 @@ def test_changed_inputs_are_noticed(tmp_path: Path) -> None:
     (folder / "provenance.json").write_text(json.dumps({**provenance, "dataset": "other"}))
     with pytest.raises(BenchError, match=r"dataset changed since.*--force"):
         execute(spec(), options(tmp_path))
+    assert list((folder / "checkpoint").iterdir())  # of a run that has begun, nothing is removed
     assert execute(spec(), options(tmp_path, force=True)).status == "completed"
 
 
@@ -140,7 +141,7 @@ def test_a_limit_bounds_images_and_samples(tmp_path: Path) -> None:
     ("request_", "message"),
     [
         (replace(TOY, settings={"stesp": 3}), "did you mean steps"),
-        (replace(TOY, settings={"steps": 0}), "steps: Input should be greater than or equal"),
+        (replace(TOY, settings={"steps": 0}), "steps is a whole number of at least 1, not 0;"),
         (replace(TOY, settings={"track": {"sample": 3}}), "did you mean samples"),
         (replace(TOY, settings={"track": 3}), "needs a key"),
         (replace(TOY, settings={"rate": float("inf")}), "rate = inf cannot be kept"),
@@ -164,6 +165,7 @@ def test_wrong_input_is_one_sentence(request_: RunRequest, message: str) -> None
         (replace(TOY, settings={"rate": -1}), "A toy learns forwards"),
         (replace(TOY, settings={"dataset": {"cout": 3}}), "did you mean count"),
         (replace(TOY, settings={"dataset": {"count": 1}}), "Toys come in pairs"),
+        (replace(TOY, settings={"dataset": {"count": "x"}}), 'is a whole number, not "x"; change'),
         (replace(TOY, method="toy_parts:NoRepresenter"), "has to be a Representer"),
         (replace(TOY, method="toy_parts:DemandingMethod"), "needs the predictor.*--predictor"),
     ],
@@ -175,7 +177,7 @@ def test_wrong_parts_end_a_run_before_it_starts(
     with pytest.raises(BenchError, match=message) as error:
         execute(run, options(tmp_path))
     assert error.value.exit_code == 2
-    assert not (tmp_path / run.folder / "result.json").exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_names_follow_from_the_dataset_and_the_track() -> None:

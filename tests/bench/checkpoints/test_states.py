@@ -43,6 +43,22 @@ def test_a_converted_checkpoint_has_the_same_weights(official: Path, tmp_path: P
         read_states("attgan", report.target)
 
 
+def test_what_the_suite_has_trained_is_refused_with_another_way(tmp_path: Path) -> None:
+    run = tmp_path / "small-s0-0123456789"
+    weights = run / "checkpoint" / "01-00000000" / "model.safetensors"
+    stage = tmp_path / "train-0123456789" / "weights.safetensors"
+    for path in (weights, stage, run / "spec.json", stage.with_name("artefact.json")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"{}")
+    for method, path, message in (
+        ("stargan", run, "the command that made the run continues or reads it"),
+        ("sefa", weights, f"{run} is a run of this suite"),
+        ("stargan", stage, f"{stage.parent} .* give it by --artefact"),
+    ):
+        with pytest.raises(Refused, match=message):
+            read_states(method, path)
+
+
 def _header(**fields: Any) -> dict[str, str]:
     return {"states": json.dumps(fields)}
 

@@ -75,7 +75,7 @@ def trained(run: Path) -> Trained:
         ({"directions": (0, 4)}, "no direction 4: the run has the directions 0 to 3"),
         ({"directions": (-1,)}, "no direction -1"),
         ({"settings": {"step": 3}}, "no setting of the projection 'step'; did you mean step"),
-        ({"settings": {"learning_rate": 0}}, "learning_rate: Input should be greater than 0"),
+        ({"settings": {"learning_rate": 0}}, "learning_rate is a number above 0 and .*, not 0"),
         (
             {"settings": {"steps": 3, "learning_rate": 1e30}},
             "test:0: the projection of image 0 div",

@@ -130,7 +130,7 @@ def test_options_change_pairs() -> None:
     assert size[0] < 0.3 * size[1]
     with pytest.raises(BenchError, match="did you mean pairs"):
         DirectionOptions.configure("small", {"pair": 3})
-    with pytest.raises(BenchError, match="similarity: Input should be greater than 0"):
+    with pytest.raises(BenchError, match="similarity is a number above 0"):
         DirectionOptions.configure("small", {"similarity": 0})
 
 
