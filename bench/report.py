@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import mimetypes
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import curves
+from bench.command_line import OPTIONS, command_line
 from bench.curves import TrainingLog, read_log
 from bench.errors import BenchError
-from bench.spec import parse_assignments
+from leaderboard.details import flat
 from leaderboard.page import Page, page
 from leaderboard.schema import Measurement, Result
 from leaderboard.store import RESULT_NAME, BrokenRecord, read_result
@@ -28,8 +28,6 @@ from leaderboard.table import abbreviated, build_tables, described
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_OPTIONS = ("generator", "predictor", "checkpoint", "extractor", "limit", "precision")
-_OPTIONS_OF_FOLDERS = {"directions": "directions", "artefact": "artefacts"}  # as in a spec
 _TABLES_OF_A_SPEC = {  # and how `--set` calls their settings
     "config": "",
     "track_options": "track.",
@@ -93,7 +91,7 @@ class ReportedRun:
         for name, value in self.spec.items() if self.spec else result.overrides.items():
             if name in _TABLES_OF_A_SPEC and isinstance(value, dict):
                 for key, setting in value.items():
-                    key = f"method.{key}" if name == "config" and key in _OPTIONS else key
+                    key = f"method.{key}" if name == "config" and key in OPTIONS else key
                     known[_TABLES_OF_A_SPEC[name] + key] = setting
             elif name != "overrides":
                 known[name] = value
@@ -102,24 +100,7 @@ class ReportedRun:
     @property
     def command(self) -> str:
         """The command line that asks for the same run."""
-        result = self.result
-        asked = [
-            ("--method", result.method),
-            ("--dataset", result.dataset),
-            ("--preset", result.preset),
-            ("--seeds", str(result.seed)),
-        ]
-        if self.spec.get("data"):
-            asked.append(("--data", str(self.spec["data"])))
-        for key, value in result.overrides.items():
-            if key in _OPTIONS or key in _OPTIONS_OF_FOLDERS:
-                place = self.spec.get(_OPTIONS_OF_FOLDERS.get(key, key)) or value
-                places = place if isinstance(place, list) else [place]
-                asked += [(f"--{key}", str(one)) for one in places]
-            else:
-                name = key.removeprefix("method.")
-                asked.append(("--set", _assignment(name if name in _OPTIONS else key, value)))
-        return " \\\n  ".join(["bench run", *map(shlex.join, asked)])
+        return command_line(self.result, [self.result.seed], self.spec)
 
     @property
     def missing_figures(self) -> list[str]:
@@ -277,21 +258,6 @@ def differing(
     return found
 
 
-def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested tables as names joined by dots, with their values as text."""
-    for key, value in table.items():
-        if isinstance(value, dict) and value:
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, _text(value)
-
-
-def _text(value: Any) -> str:
-    if value is None or value in ([], {}):
-        return "none"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
 def _identity(identity: Mapping[str, str | int | float]) -> str:
     return ", ".join(f"{key} {abbreviated(value)}" for key, value in identity.items())
 
@@ -313,13 +279,6 @@ def _over_seeds(results: Sequence[Result], baselines: Mapping[str, str]) -> list
     """The leaderboard of these runs alone, if it takes several seeds together."""
     tables = build_tables(results, baselines=baselines)
     return [page(table) for table in tables if any(len(row.seeds) > 1 for row in table.rows)]
-
-
-def _assignment(key: str, value: Any) -> str:
-    """``key=value`` that ``--set`` reads as this value."""
-    if isinstance(value, str) and parse_assignments([f"it={value}"]) == {"it": value}:
-        return f"{key}={value}"  # words need no quotes
-    return f"{key}={json.dumps(value, ensure_ascii=False)}"
 
 
 def _spec(path: Path) -> dict[str, Any]:

@@ -50,12 +50,14 @@ class Section:
         header: Its header.
         lines: Its lines, as long as the header.
         notes: Sentences below.
+        reported: Whether it has what others report, and nothing that was measured here.
     """
 
     title: str
     header: Line
     lines: tuple[Line, ...]
     notes: tuple[str, ...] = ()
+    reported: bool = False
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,7 @@ def _reported(numbers: Sequence[ReportedNumber]) -> Section:
         for (citation, place, protocol, url), mark in sources.items()
     ]
     header = (*map(Entry, ("method", "settings", "reported by", *metrics)),)
-    return Section("Reported, not measured here", header, (*lines,), (*notes,))
+    return Section("Reported, not measured here", header, (*lines,), (*notes,), reported=True)
 
 
 def _deviations(found: Sequence[Deviation]) -> Section:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from leaderboard.claims import Claim, Settings
+from leaderboard.claims import Claim, PaperClaims, Settings
 from leaderboard.differences import Difference, difference_of, more_seeds
 from leaderboard.schema import Measurement, Result
 from leaderboard.table import abbreviated, described
@@ -67,6 +67,23 @@ class Verdict:
     condition: str = ""
     comparisons: tuple[Comparison, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def judge_papers(
+    papers: Iterable[PaperClaims], results: Sequence[Result], preset: str | None = None
+) -> list[tuple[PaperClaims, list[Verdict]]]:
+    """All claims of papers, judged.
+
+    Args:
+        papers: The papers.
+        results: What they are judged on, in any order.
+        preset: Only this one; None for all but ``smoke``, which proves nothing.
+    """
+    wanted = [one for one in results if (one.preset == preset if preset else one.preset != "smoke")]
+    return [
+        (paper, [one for claim in paper.claims for one in judge(claim, wanted, paper.defaults)])
+        for paper in papers
+    ]
 
 
 def judge(

@@ -35,7 +35,7 @@ def command(
     from bench.errors import UnknownName
     from leaderboard import claims_export
     from leaderboard.claims import load_claims
-    from leaderboard.verdicts import judge
+    from leaderboard.verdicts import judge_papers
 
     papers = load_claims()
     if paper is not None and paper not in papers:
@@ -43,17 +43,10 @@ def command(
     results = measured(runs)
     check_name("dataset", dataset, results, ())
     check_name("preset", preset, results, ())
-    wanted = [
-        result
-        for result in results
-        if dataset in (None, result.dataset)
-        and (result.preset == preset if preset else result.preset != "smoke")
-    ]
-    judged = [
-        (one, [verdict for claim in one.claims for verdict in judge(claim, wanted, one.defaults)])
-        for name, one in papers.items()
-        if paper in (None, name)
-    ]
+    wanted = [result for result in results if dataset in (None, result.dataset)]
+    judged = judge_papers(
+        [one for name, one in papers.items() if paper in (None, name)], wanted, preset
+    )
     write = {
         "md": claims_export.to_markdown,
         "json": claims_export.to_json,

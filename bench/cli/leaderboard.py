@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from leaderboard.reported import ReportedNumber
     from leaderboard.schema import Result
     from leaderboard.summary import AnyResult, Summary
+    from leaderboard.table import Table
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _Any = TypeVar("_Any")
@@ -24,6 +25,7 @@ _FORMATS = {
     "json": "JSON",
     "csv": "comma-separated values",
     "latex": "LaTeX with booktabs",
+    "html": "one HTML page",
 }
 
 
@@ -64,11 +66,12 @@ Examples:
   bench leaderboard --preset small --format csv > scores.csv
   bench leaderboard theirs leaderboard/records --merge all.jsonl
   bench leaderboard all.jsonl --format latex > tables.tex
+  bench leaderboard --preset small --format html > leaderboard.html
 """
 )
 @click.argument("sources", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--track", help="Only this track.")
-@output_options("latex")
+@output_options("latex", "html")
 @click.option(
     "--record",
     type=click.Path(file_okay=False, path_type=Path),
@@ -118,23 +121,43 @@ def command(
             "makes a first row.",
             err=True,
         )
-    if record is not None or merge_into is not None:
+    form = "json" if as_json else form
+    complete: list[Result] = []
+    if record is not None or merge_into is not None or form == "html":
         complete = _named(merge(*folders).results, names)
-        if record is not None:
-            _keep(complete, record)
-        if merge_into is not None:
-            _write_merged(complete, merge_into)
-    write = {
+    if record is not None:
+        _keep(complete, record)
+    if merge_into is not None:
+        _write_merged(complete, merge_into)
+    write: dict[str, Callable[[Sequence[Table]], str]] = {
         "md": export.to_markdown,
         "json": export.to_json,
         "csv": export.to_csv,
         "latex": latex.to_latex,
+        "html": partial(_html, results=complete, track=track, preset=preset),
     }
     # The first record of a run counts; its table states that there is another.
     shown = [*wanted, *_named(contradicting, names)]
     beside = _named(reported, names | {"preset": None})
     tables = build_tables(shown, beside, baselines())
-    click.echo(write["json" if as_json else form](tables), nl=False)
+    click.echo(write[form](tables), nl=False)
+
+
+def _html(
+    tables: Sequence[Table], results: Sequence[Result], track: str | None, preset: str | None
+) -> str:
+    """The page of tables, with the verdicts on the claims that speak of a track."""
+    from bench.command_line import command_line
+    from leaderboard.claims import load_claims
+    from leaderboard.html import to_html
+    from leaderboard.verdicts import judge_papers
+
+    judged = [
+        (paper, about)
+        for paper, verdicts in judge_papers(load_claims().values(), results, preset)
+        if (about := [one for one in verdicts if track in (None, one.claim.track)])
+    ]
+    return to_html(tables, results, judged, command_line)
 
 
 def _named(records: Iterable[_Any], names: Mapping[str, str | None]) -> list[_Any]:

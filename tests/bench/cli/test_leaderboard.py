@@ -100,6 +100,15 @@ def test_latex() -> None:
     assert r"s\_disen $\uparrow$" in text
 
 
+def test_html() -> None:
+    text = run("--track", "discovery", "--preset", "small", "--format", "html")
+    assert text.index("--method contrafeat") < text.index("--method sefa")
+    assert "--seeds 0..1</code>" in text
+    assert "Claims of papers" in text
+    assert "ContraFeat" in text
+    assert "Information-theoretic" not in text  # a paper with claims of another track
+
+
 def test_mistakes() -> None:
     with pytest.raises(BenchError, match="elsewhere is neither a folder"):
         run("elsewhere")

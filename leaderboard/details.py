@@ -1,0 +1,103 @@
+"""What stands behind a row of a table: its runs, what they share, and how to make them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from leaderboard.schema import Result
+from leaderboard.table import Row, Table, described
+
+Command = Callable[[Result, Sequence[int]], str]
+"""The command line that asks for runs like one of these seeds."""
+
+_LONGEST = 200  # characters of a value; a protocol may hold a matrix
+
+
+@dataclass(frozen=True)
+class Details:
+    """What stands behind a row.
+
+    Attributes:
+        runs: Its runs, by seed.
+        protocol: Settings of the evaluation that all runs share, as names and texts.
+        provenance: Versions, code, machine, data and weights that all runs share.
+        varying: Names of both that are not the same in all runs.
+        figures: Paths of the runs' figures, relative to the folder of each run.
+        command: The command line that asks for all of these runs.
+    """
+
+    runs: tuple[Result, ...]
+    protocol: Mapping[str, str]
+    provenance: Mapping[str, str]
+    varying: tuple[str, ...]
+    figures: tuple[str, ...]
+    command: str
+
+
+class DetailsOfRows:
+    """The details of the rows of tables, made where they are asked for."""
+
+    def __init__(self, results: Iterable[Result], command: Command) -> None:
+        """Sort results into rows.
+
+        Args:
+            results: Those that the tables are made of, each run once.
+            command: Makes the command lines.
+        """
+        self._command = command
+        self._runs: dict[tuple[str, ...], dict[int, Result]] = {}
+        for one in results:
+            place = (one.track, one.dataset, one.preset, one.method, described(one.overrides))
+            self._runs.setdefault(place, {})[one.seed] = one
+
+    def __call__(self, table: Table, row: Row) -> Details:
+        """The details of a row of a table."""
+        found = self._runs[table.track, table.dataset, table.preset, row.method, row.overrides]
+        runs = tuple(found[seed] for seed in sorted(set(row.seeds)))
+        protocol, varying = in_common([one.protocol for one in runs])
+        provenance, others = in_common([one.provenance for one in runs])
+        return Details(
+            runs,
+            protocol,
+            provenance,
+            (*varying, *others),
+            tuple(dict.fromkeys(figure for one in runs for figure in one.figures)),
+            self._command(runs[0], row.seeds),
+        )
+
+
+def in_common(tables: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], list[str]]:
+    """What nested tables share, as flat names and texts, and the names in which they differ."""
+    first, *others = tables
+    shared = dict(flat(first))
+    varying: dict[str, None] = {}
+    for other in others:
+        if other == first:  # as most are: no need to look inside
+            continue
+        values = dict(flat(other))
+        varying |= dict.fromkeys(name for name in shared if values.get(name) != shared[name])
+        varying |= dict.fromkeys(name for name in values if name not in shared)
+        shared = {name: value for name, value in shared.items() if name not in varying}
+    return {name: _abridged(value) for name, value in shared.items()}, [*varying]
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested tables as names joined by dots, with their values as text."""
+    for key, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, _text(value)
+
+
+def _text(value: Any) -> str:
+    if value is None or value in ([], {}):
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _abridged(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} … ({len(text)} characters)"

@@ -1,0 +1,124 @@
+"""Tables and verdicts as one HTML page that loads nothing: to be sorted, filtered and opened.
+
+The page is complete without its script, which adds the sorting and filtering. All of results and
+papers is untrusted: the templates escape every text, and the page's own policy lets no script run
+but the one that is named in it by its hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leaderboard.claims_export import Judged
+from leaderboard.claims_page import claims_page
+from leaderboard.details import Command, Details, DetailsOfRows
+from leaderboard.page import Section, page
+from leaderboard.schema import Result
+from leaderboard.store import record_path
+from leaderboard.table import Column, Row, Table
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+@dataclass(frozen=True)
+class Place:
+    """One table with all that belongs to it.
+
+    Attributes:
+        table: The table.
+        rows: Its rows, with what stands behind each.
+        leading: The column that it is sorted by; None where no column has a direction.
+        legend: How to read its cells, and what the values of each metric have in common.
+        sections: Differences, reported numbers and deviations, each with its notes apart.
+    """
+
+    table: Table
+    rows: tuple[tuple[Row, Details], ...]
+    leading: Column | None
+    legend: tuple[str, ...]
+    sections: tuple[tuple[Section, tuple[str, ...]], ...]
+
+
+def to_html(
+    tables: Sequence[Table], results: Iterable[Result], judged: Judged, command: Command
+) -> str:
+    """Tables and verdicts as one HTML page.
+
+    Args:
+        tables: As ``leaderboard.table.build_tables`` makes them.
+        results: The results that they are made of, each run once.
+        judged: Papers and the verdicts on their claims.
+        command: Makes the command line that asks for runs like one of these seeds.
+
+    Returns:
+        The page, complete in itself. Its size grows with the rows, and not with their runs.
+    """
+    from markupsafe import Markup
+
+    templates = _templates()
+    details = DetailsOfRows(results, command)
+    places = sorted((_place(table, details) for table in tables), key=lambda one: one.table.track)
+    script = templates.get_template("leaderboard.js").render()
+    text = templates.get_template("leaderboard.html.j2").render(
+        tracks=[(name, [*some]) for name, some in groupby(places, lambda one: one.table.track)],
+        choices=_choices(tables),
+        claims=[claims_page(*one) for one in judged],
+        runs=sum(len(row.seeds) for table in tables for row in table.rows),
+        rows=sum(len(table.rows) for table in tables),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        record_name=lambda result: record_path(Path(), result).as_posix(),
+    )
+    return text.lstrip()
+
+
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("leaderboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _place(table: Table, details: DetailsOfRows) -> Place:
+    sections = page(table).sections
+    legend: tuple[str, ...] = ()
+    if table.rows:
+        measured, *others = sections
+        legend = measured.notes[: len(measured.notes) - len(table.notes)]
+        sections = (*others,)
+    return Place(
+        table,
+        tuple((row, details(table, row)) for row in table.rows),
+        next((one for one in table.columns if one.higher_is_better is not None), None),
+        legend,
+        tuple((replace(section, notes=()), section.notes) for section in sections),
+    )
+
+
+def _choices(tables: Iterable[Table]) -> dict[str, list[str]]:
+    """What the filters offer, by their names."""
+    choices: dict[str, set[str]] = {"track": set(), "dataset": set(), "preset": set()}
+    for table in tables:
+        for kind, names in choices.items():
+            names.add(getattr(table, kind))
+    choices["method"] = {method for table in tables for method in _methods(table)}
+    return {kind: sorted(names - {""}) for kind, names in choices.items()}
+
+
+def _methods(table: Table) -> Iterator[str]:
+    yield from (row.method for row in table.rows)
+    yield from (number.method for number in table.reported)
