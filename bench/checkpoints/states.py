@@ -124,7 +124,7 @@ def _refuse_our_own(path: Path) -> None:
             raise Refused(
                 f"{folder} is a stage that a run has trained: give it by --artefact instead."
             )
-        if (folder / "spec.json").is_file() and (folder / "checkpoint").is_dir():
+        if (folder / "spec.json").is_file() and (folder / "provenance.json").is_file():
             raise Refused(
                 f"{folder} is a run of this suite, and --checkpoint takes weights of another "
                 "program: the command that made the run continues or reads it, `bench show` tells "

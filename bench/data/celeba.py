@@ -79,7 +79,8 @@ class CelebA(AnnotatedImages):
             ``infoscc-15``, ``all`` (40), or names: a list, or a text with commas.
         split: ``official`` (the partition file), or that of a program: ``stargan``, ``attgan``,
             ``icgan`` (``bench.data.celeba_splits``).
-        crop: A key of ``CROPS``, or ``infoscc`` for the whole image, squeezed into a square.
+        crop: ``stargan``, ``attgan``, ``stgan``, ``vae-gan``, ``alpha-gan``, ``icgan`` or ``dcgan``
+            (``CROPS``), or ``infoscc`` for the whole image, squeezed into a square.
         on_bad_image: ``"fail"`` refuses rows without images, and a bad image when it is read;
             ``"skip"`` decodes every image first and leaves out what is bad.
 

@@ -62,7 +62,8 @@ class CelebASynth(Dataset):
         size: Height and width in pixels.
         attributes: ``stargan`` (5), ``attgan`` (13), ``icgan`` (18), ``infoscc-5``, ``infoscc-10``,
             ``drawn`` (35), or names: a list, or a text with commas.
-        crop: A key of ``bench.data.celeba.CROPS``.
+        crop: ``stargan``, ``attgan``, ``stgan``, ``vae-gan``, ``alpha-gan``, ``icgan`` or ``dcgan``
+            (``bench.data.celeba.CROPS``).
         seed: Another seed gives other people.
 
     Raises:

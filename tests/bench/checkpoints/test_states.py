@@ -47,7 +47,8 @@ def test_what_the_suite_has_trained_is_refused_with_another_way(tmp_path: Path) 
     run = tmp_path / "small-s0-0123456789"
     weights = run / "checkpoint" / "01-00000000" / "model.safetensors"
     stage = tmp_path / "train-0123456789" / "weights.safetensors"
-    for path in (weights, stage, run / "spec.json", stage.with_name("artefact.json")):
+    records = (run / "spec.json", run / "provenance.json", stage.with_name("artefact.json"))
+    for path in (weights, stage, *records):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"{}")
     for method, path, message in (
