@@ -5,15 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from leaderboard.schema import Result
+from leaderboard.store import record_path
 from leaderboard.table import Row, Table, described
 
 Command = Callable[[Result, Sequence[int]], str]
 """The command line that asks for runs like one of these seeds."""
 
 _LONGEST = 200  # characters of a value; a protocol may hold a matrix
+
+
+@dataclass(frozen=True, slots=True)
+class RunOfRow:
+    """What is said of one run; fields of ``leaderboard.schema.Result``, and its record's path."""
+
+    seed: int
+    status: str
+    message: str
+    steps: int
+    seconds: float
+    record: str
+    figures: tuple[str, ...]
+    protocol: Mapping[str, Any]
+    provenance: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -29,7 +46,7 @@ class Details:
         command: The command line that asks for all of these runs.
     """
 
-    runs: tuple[Result, ...]
+    runs: tuple[RunOfRow, ...]
     protocol: Mapping[str, str]
     provenance: Mapping[str, str]
     varying: tuple[str, ...]
@@ -44,18 +61,21 @@ class DetailsOfRows:
         """Sort results into rows.
 
         Args:
-            results: Those that the tables are made of, each run once.
+            results: Those that the tables are made of, each run once; they are not held.
             command: Makes the command lines.
         """
         self._command = command
-        self._runs: dict[tuple[str, ...], dict[int, Result]] = {}
+        self._first: dict[tuple[str, ...], Result] = {}
+        self._runs: dict[tuple[str, ...], dict[int, RunOfRow]] = {}
         for one in results:
-            place = (one.track, one.dataset, one.preset, one.method, described(one.overrides))
-            self._runs.setdefault(place, {})[one.seed] = one
+            row = (one.track, one.dataset, one.preset, one.method, described(one.overrides))
+            first = self._first.setdefault(row, one)
+            self._runs.setdefault(row, {})[one.seed] = _run(one, first)
 
     def __call__(self, table: Table, row: Row) -> Details:
         """The details of a row of a table."""
-        found = self._runs[table.track, table.dataset, table.preset, row.method, row.overrides]
+        key = (table.track, table.dataset, table.preset, row.method, row.overrides)
+        found = self._runs[key]
         runs = tuple(found[seed] for seed in sorted(set(row.seeds)))
         protocol, varying = in_common([one.protocol for one in runs])
         provenance, others = in_common([one.provenance for one in runs])
@@ -65,8 +85,23 @@ class DetailsOfRows:
             provenance,
             (*varying, *others),
             tuple(dict.fromkeys(figure for one in runs for figure in one.figures)),
-            self._command(runs[0], row.seeds),
+            self._command(self._first[key], row.seeds),
         )
+
+
+def _run(one: Result, first: Result) -> RunOfRow:
+    """A run of a row; what it shares with the first one is in memory once."""
+    return RunOfRow(
+        one.seed,
+        one.status,
+        one.message,
+        one.steps,
+        one.seconds,
+        record_path(Path(), one).as_posix(),
+        first.figures if one.figures == first.figures else one.figures,
+        first.protocol if one.protocol == first.protocol else one.protocol,
+        first.provenance if one.provenance == first.provenance else one.provenance,
+    )
 
 
 def in_common(tables: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], list[str]]:

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leaderboard.claims_export import Judged
@@ -21,7 +20,6 @@ from leaderboard.claims_page import claims_page
 from leaderboard.details import Command, Details, DetailsOfRows
 from leaderboard.page import Section, page
 from leaderboard.schema import Result
-from leaderboard.store import record_path
 from leaderboard.table import Column, Row, Table
 
 if TYPE_CHECKING:
@@ -54,7 +52,7 @@ def to_html(
 
     Args:
         tables: As ``leaderboard.table.build_tables`` makes them.
-        results: The results that they are made of, each run once.
+        results: The results that they are made of, each run once; there may be others among them.
         judged: Papers and the verdicts on their claims.
         command: Makes the command line that asks for runs like one of these seeds.
 
@@ -75,7 +73,6 @@ def to_html(
         rows=sum(len(table.rows) for table in tables),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        record_name=lambda result: record_path(Path(), result).as_posix(),
     )
     return text.lstrip()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -76,6 +77,19 @@ def merge_summaries(*sources: Path) -> Merged[Summary]:
     are checked only for what is taken of them.
     """
     return _merge(sources, lambda path: summary_of(read_result(path)), parse_summary)
+
+
+def each_run(*sources: Path) -> Iterator[Result]:
+    """The records of ``merge(*sources).results``, of which one at a time is held in memory."""
+    seen: set[tuple[str, ...]] = set()
+    for place, line in _places(sources):
+        with suppress(BrokenRecord):
+            path = Path(place[0])
+            record = read_result(path) if line is None else parse_result(line, _named(place))
+            run = _run(record)
+            if run not in seen:
+                seen.add(run)
+                yield record
 
 
 @no_search_for_cycles()

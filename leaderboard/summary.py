@@ -51,6 +51,10 @@ class Summary:
     message: str
     metrics: tuple[Score, ...]
 
+    def metric(self, name: str) -> Score | None:
+        """The score of that name, or None."""
+        return next((found for found in self.metrics if found.name == name), None)
+
 
 AnyResult = Result | Summary
 AnyScore = Measurement | Score

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from leaderboard.claims import Claim, PaperClaims, Settings
 from leaderboard.differences import Difference, difference_of, more_seeds
-from leaderboard.schema import Measurement, Result
+from leaderboard.summary import AnyResult, AnyScore
 from leaderboard.table import abbreviated, described
 
 Status = Literal["held", "not held", "undecided", "not measured", "not testable"]
@@ -70,7 +70,7 @@ class Verdict:
 
 
 def judge_papers(
-    papers: Iterable[PaperClaims], results: Sequence[Result], preset: str | None = None
+    papers: Iterable[PaperClaims], results: Sequence[AnyResult], preset: str | None = None
 ) -> list[tuple[PaperClaims, list[Verdict]]]:
     """All claims of papers, judged.
 
@@ -88,7 +88,7 @@ def judge_papers(
 
 def judge(
     claim: Claim,
-    results: Iterable[Result],
+    results: Iterable[AnyResult],
     defaults: Mapping[str, Mapping[str, Settings]] = MappingProxyType({}),
 ) -> list[Verdict]:
     """Whether a claim holds, for each of its metrics on each dataset and preset with results.
@@ -133,7 +133,7 @@ class _Place:
     condition: str
 
 
-_Scores = dict[str, dict[int, Measurement]]  # by label of the side and by seed
+_Scores = dict[str, dict[int, AnyScore]]  # by label of the side and by seed
 
 
 @dataclass
@@ -147,7 +147,7 @@ class _Runs:
 def _gather(
     claim: Claim,
     metric: str,
-    results: Iterable[Result],
+    results: Iterable[AnyResult],
     defaults: Mapping[str, Mapping[str, Settings]],
 ) -> dict[_Place, _Runs]:
     places: dict[_Place, _Runs] = {}
@@ -165,7 +165,7 @@ def _gather(
     return places
 
 
-def _add(runs: _Runs, label: str, result: Result, metric: str) -> None:
+def _add(runs: _Runs, label: str, result: AnyResult, metric: str) -> None:
     measured = result.metric(metric)
     if result.status != "completed":
         runs.lost.append(f"{label}, seed {result.seed}, {result.status} and is left out")
@@ -214,7 +214,7 @@ def _compared(claim: Claim, scores: _Scores) -> tuple[Comparison, ...]:
 
 
 def _compare(
-    relation: str, left: Mapping[int, Measurement], label: str, right: Mapping[int, Measurement]
+    relation: str, left: Mapping[int, AnyScore], label: str, right: Mapping[int, AnyScore]
 ) -> Comparison:
     seeds = tuple(sorted(left.keys() & right.keys()))
     if not seeds:

@@ -122,19 +122,18 @@ def command(
             err=True,
         )
     form = "json" if as_json else form
-    complete: list[Result] = []
-    if record is not None or merge_into is not None or form == "html":
+    if record is not None or merge_into is not None:
         complete = _named(merge(*folders).results, names)
-    if record is not None:
-        _keep(complete, record)
-    if merge_into is not None:
-        _write_merged(complete, merge_into)
+        if record is not None:
+            _keep(complete, record)
+        if merge_into is not None:
+            _write_merged(complete, merge_into)
     write: dict[str, Callable[[Sequence[Table]], str]] = {
         "md": export.to_markdown,
         "json": export.to_json,
         "csv": export.to_csv,
         "latex": latex.to_latex,
-        "html": partial(_html, results=complete, track=track, preset=preset),
+        "html": partial(_html, sources=folders, results=wanted, track=track, preset=preset),
     }
     # The first record of a run counts; its table states that there is another.
     shown = [*wanted, *_named(contradicting, names)]
@@ -144,12 +143,17 @@ def command(
 
 
 def _html(
-    tables: Sequence[Table], results: Sequence[Result], track: str | None, preset: str | None
+    tables: Sequence[Table],
+    sources: Sequence[Path],
+    results: Sequence[Summary],
+    track: str | None,
+    preset: str | None,
 ) -> str:
     """The page of tables, with the verdicts on the claims that speak of a track."""
     from bench.command_line import command_line
     from leaderboard.claims import load_claims
     from leaderboard.html import to_html
+    from leaderboard.merging import each_run
     from leaderboard.verdicts import judge_papers
 
     judged = [
@@ -157,7 +161,7 @@ def _html(
         for paper, verdicts in judge_papers(load_claims().values(), results, preset)
         if (about := [one for one in verdicts if track in (None, one.claim.track)])
     ]
-    return to_html(tables, results, judged, command_line)
+    return to_html(tables, each_run(*sources), judged, command_line)
 
 
 def _named(records: Iterable[_Any], names: Mapping[str, str | None]) -> list[_Any]:
