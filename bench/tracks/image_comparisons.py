@@ -107,5 +107,5 @@ def lpips_if_present(device: torch.device) -> tuple[Lpips | None, str]:
     """LPIPS on AlexNet, or None where its weights are missing; and a sentence on which it is."""
     try:
         return load_lpips("alex", str(device)), "lpips:alex"
-    except MissingFile as error:
-        return None, f"not measured: {error}"
+    except MissingFile:  # which names a folder of this machine, and the sentence goes into records
+        return None, "not measured: the weights are not there; run `bench fetch alexnet`"
