@@ -108,4 +108,4 @@ def lpips_if_present(device: torch.device) -> tuple[Lpips | None, str]:
     try:
         return load_lpips("alex", str(device)), "lpips:alex"
     except MissingFile:  # which names a folder of this machine, and the sentence goes into records
-        return None, "not measured: the weights are not there; run `bench fetch alexnet`"
+        return None, "not measured: it needs the package lpips and `bench fetch alexnet`"
