@@ -85,9 +85,9 @@ class Run(_Part):
     status: Status
     """completed, diverged or failed."""
     spec_hash: Name
-    """Hash of its specification, which its record is named after."""
+    """Hash of its specification, which its record is named after; to trace it, never compared."""
     message: str = ""
-    """Why it did not complete."""
+    """Why it did not complete; never compared either."""
 
 
 class Score(_Part):
@@ -136,6 +136,11 @@ class ScoreRow(_Part):
         """The row's name for readers."""
         settings = f" ({described(self.overrides)})" if self.overrides else ""
         return f"{self.track}/{self.dataset}/{self.preset} {self.method}{settings}"
+
+    @property
+    def judged(self) -> dict[str, Any]:
+        """All that checks look at: what its runs are traced by is left out."""
+        return self.model_dump(exclude={"runs": {"__all__": {"spec_hash", "message"}}})
 
 
 class Baseline(_Part):
@@ -193,6 +198,23 @@ def rows_of(results: Iterable[Result]) -> list[ScoreRow]:
     for result in results:
         grouped.setdefault(_key(result), []).append(result)
     return [_row(sorted(runs, key=lambda run: run.seed)) for _, runs in sorted(grouped.items())]
+
+
+def with_further_seeds(row: ScoreRow, other: ScoreRow) -> ScoreRow:
+    """A row with the runs and values that only another row of its key has the seeds of."""
+    values: dict[tuple[Any, ...], tuple[Score, dict[int, float]]] = {}
+    for score in other.scores:  # its order stays, so that accepting a part again changes nothing
+        further = {seed: one for seed, one in score.values.items() if seed not in row.runs}
+        values[score.kind] = score, further
+    for score in row.scores:
+        values.setdefault(score.kind, (score, {}))[1].update(score.values)
+    scores = [
+        score.model_copy(update={"values": dict(sorted(of_seeds.items()))})
+        for score, of_seeds in values.values()
+        if of_seeds
+    ]
+    runs = dict(sorted({**other.runs, **row.runs}.items()))
+    return row.model_copy(update={"runs": runs, "scores": tuple(scores)})
 
 
 def _key(place: ScoreRow | Result) -> tuple[str, ...]:

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Final, Literal
 
-from leaderboard.baseline import Acceptance, Baseline, Score, ScoreRow, Tolerance, Tolerances
+from leaderboard.baseline import (
+    Acceptance,
+    Baseline,
+    Score,
+    ScoreRow,
+    Tolerance,
+    Tolerances,
+    with_further_seeds,
+)
 from leaderboard.table import abbreviated
 from metrics.statistics import spread_over_seeds
 
@@ -70,7 +78,8 @@ class Check:
 
     Attributes:
         findings: In the order of the baseline's rows, then what is new.
-        missing_allowed: Whether it may pass although results are missing.
+        missing_allowed: Whether it may pass although rows or seeds are missing. A metric that a
+            completed run no longer has is never excused.
         notes: Sentences that a reader needs.
     """
 
@@ -85,11 +94,12 @@ class Check:
     @property
     def verdict(self) -> Verdict:
         """``incomplete`` if nothing got worse, but part of the baseline could not be judged."""
-        kinds = {finding.kind for finding in self.findings}
-        if "worse" in kinds:
+        if self.of("worse"):
             return "regression"
-        judged = kinds & {"better", "unchanged"}
-        unjudged = kinds & {"not comparable", *(() if self.missing_allowed else ("missing",))}
+        # runs that fail as before say nothing of scores
+        judged = any(one.metric for one in (*self.of("better"), *self.of("unchanged")))
+        missing = any(one.metric or not self.missing_allowed for one in self.of("missing"))
+        unjudged = missing or self.of("not comparable")
         return "passes" if judged and not unjudged else "incomplete"
 
 
@@ -130,11 +140,12 @@ def accepted(
     Args:
         baseline: What it was.
         found: The rows of results.
-        keep: Whether a row of the baseline stays where the results do not have it.
+        keep: Whether of a row of the baseline stays what the results do not have: all, or seeds.
         acceptance: Why.
     """
     rows = {row.key: row for row in baseline.rows if keep(row)}
-    rows |= {row.key: row for row in found}
+    for row in found:
+        rows[row.key] = with_further_seeds(row, rows[row.key]) if row.key in rows else row
     return baseline.model_copy(
         update={
             "rows": tuple(row for _, row in sorted(rows.items())),
@@ -149,7 +160,8 @@ def _runs_compared(row: ScoreRow, result: ScoreRow) -> Iterator[Finding]:
         if now is None:
             yield Finding("missing", row.label, None, (seed,), note="no result of this seed")
         elif now.status != "completed":
-            kind: Kind = "worse" if before.status == "completed" else "unchanged"
+            same: Kind = "unchanged" if now.status == before.status else "not comparable"
+            kind: Kind = "worse" if before.status == "completed" else same
             note = f"{before.status} before, {now.status} now: {now.message}"
             yield Finding(kind, row.label, None, (seed,), note=note)
         elif before.status != "completed":
@@ -204,10 +216,11 @@ def _judged(
 
 def _limit(tolerance: Tolerance, score: Score, before: float) -> Limit:
     std = spread_over_seeds(list(score.values.values())).std or 0.0
+    deviations = f"{tolerance.deviations:.3g} deviations over {len(score.values)} seeds"
     return max(
         Limit(tolerance.absolute, "absolute"),
         Limit(tolerance.relative * abs(before), f"{100.0 * tolerance.relative:.3g}%"),
-        Limit(tolerance.deviations * std, f"{tolerance.deviations:.3g} deviations"),
+        Limit(tolerance.deviations * std, deviations),
         key=lambda limit: limit.reach,
     )
 

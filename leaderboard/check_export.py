@@ -26,7 +26,7 @@ def to_text(check: Check, baseline: str) -> str:
     for title, findings in _sections(check):
         lines = [_shown(_sentence(finding)) for finding in findings]
         parts.append("\n".join([f"{title} ({len(lines)}):", *(f"  {line}" for line in lines)]))
-    parts += [f"Note: {_shown(note)}" for note in check.notes]
+    parts += notes(check)
     return "\n\n".join([*parts, f"{_summary(check)} Baseline: {baseline}."]) + "\n"
 
 
@@ -58,6 +58,11 @@ def to_json(check: Check, baseline: str) -> str:
         "notes": check.notes,
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def notes(check: Check) -> list[str]:
+    """The notes, a line each."""
+    return [f"Note: {_shown(note)}" for note in check.notes]
 
 
 def changes(check: Check) -> str:

@@ -42,7 +42,9 @@ Exit codes:
 @click.option("--track", help="Only this track.")
 @click.option("--dataset", help="Only this dataset.")
 @click.option("--preset", help="Only this preset.  [default: those of the baseline]")
-@click.option("--allow-missing", is_flag=True, help="Check only what the results have.")
+@click.option(
+    "--allow-missing", is_flag=True, help="Let rows and seeds be missing; --accept keeps them."
+)
 @click.option(
     "--format",
     "form",
@@ -104,6 +106,13 @@ def command(
     left_out = [f"Left out: {reason}" for reason in merged.broken]
     check = Check(findings, allow_missing, (*conflicts, *left_out))
     if accept:
+        for note in check_export.notes(check):
+            click.echo(note, err=True)
+        if merged.broken:
+            raise BenchError(
+                "Broken records are not accepted, nor left out: mend, make again or delete "
+                f"{len(merged.broken)} (see the notes)."
+            )
         _accept(path, stored, found, lambda row: allow_missing or not wanted(row), check, reason)
         return
     write = {
@@ -171,7 +180,7 @@ def _accept(
     today = datetime.now(UTC).date().isoformat()
     acceptance = Acceptance(date=today, reason=reason or "", changes=changes(check))
     new = accepted(stored, found, keep, acceptance)
-    if new.rows == stored.rows:
+    if [row.judged for row in new.rows] == [row.judged for row in stored.rows]:
         click.echo(f"{path} has these results already; it stays as it is.", err=True)
         return
     try:

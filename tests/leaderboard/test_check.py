@@ -65,7 +65,7 @@ def _kinds(check: Check) -> list[str]:
     [
         ({"absolute": 0.5, "relative": 0.1}, 0.5, "absolute"),
         ({"absolute": 0.1, "relative": 0.1}, 0.4, "10%"),
-        ({"relative": 0.1, "deviations": 1.5}, 3.0, "1.5 deviations"),
+        ({"relative": 0.1, "deviations": 1.5}, 3.0, "1.5 deviations over 3 seeds"),
     ],
 )
 def test_a_score_may_move_as_far_as_the_largest_tolerance_allows(parts, limit, rule):
@@ -124,7 +124,13 @@ def test_runs_that_no_longer_complete_are_worse():
         _check([sound], [broken]), "small"
     )
     assert _kinds(_check([broken], [sound])) == ["better", "new"]
-    assert _kinds(_check([broken], [broken])) == ["unchanged"]
+    same = _check([broken], [broken])
+    assert (_kinds(same), same.verdict) == (["unchanged"], "incomplete")  # no score was compared
+    beside = _run(_score(1.0), seed=1)
+    assert _check([broken, beside], [broken, beside]).verdict == "passes"
+    failed = _run(status="failed", message="no memory")
+    other = _check([broken, beside], [failed, beside])
+    assert (_kinds(other), other.verdict) == (["not comparable", "unchanged"], "incomplete")
 
 
 def test_other_identities_are_no_regression_and_no_pass():
@@ -165,6 +171,8 @@ def test_what_is_missing_fails_unless_allowed_and_what_is_new_does_not():
         (f"{row} (steps=5)", None, (0,)),
     ]
     assert check.verdict == "incomplete"
+    assert _check(before, now, missing_allowed=True).verdict == "incomplete"  # f1 has vanished
+    now[0] = _run(_score(1.0), _score(2.0, "f1"), _score(3.0, "psnr"))
     assert _check(before, now, missing_allowed=True).verdict == "passes"
     assert _check(before, [], missing_allowed=True).verdict == "incomplete"
     assert changes(check) == "3 missing, 3 new, 1 unchanged"
@@ -195,6 +203,29 @@ def test_acceptance_replaces_rows_and_drops_or_keeps_what_is_gone():
         assert [row.method for row in baseline.rows] == methods
         assert baseline.rows[-1].scores[0].values == {0: 2.0}
         assert baseline.history == (acceptance,)
+
+
+def test_acceptance_of_some_seeds_replaces_a_row_or_keeps_its_other_seeds():
+    other = IDENTITY | {"samples": 7}
+    stored = rows_of([_run(_score(v), _score(v, "f1"), seed=s) for s, v in enumerate([1.0, 2.0])])
+    again = [_run(_score(5.0), _score(6.0, "f1", identity=other), spec_hash="other")]
+    acceptance = Acceptance(date="2026-01-31", reason="Longer training", changes="")
+
+    def scores(keep: bool) -> list[tuple[object, ...]]:
+        new = accepted(Baseline(rows=stored), rows_of(again), lambda row: keep, acceptance)
+        (row,) = read_again(new).rows
+        assert {run.spec_hash for run in row.runs.values()} == {"other", *keep * ["stargan1"]}
+        return [(one.metric, one.identity["samples"], one.values) for one in row.scores]
+
+    def read_again(baseline: Baseline) -> Baseline:
+        return Baseline.model_validate_json(baseline_text(baseline))
+
+    assert scores(keep=False) == [("accuracy", 100, {0: 5.0}), ("f1", 7, {0: 6.0})]
+    assert scores(keep=True) == [
+        ("accuracy", 100, {0: 5.0, 1: 2.0}),
+        ("f1", 100, {1: 2.0}),
+        ("f1", 7, {0: 6.0}),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,30 @@ def test_accept_writes_a_baseline_and_keeps_what_people_wrote_into_it(
     assert {row.preset for row in baseline.rows} == {"small"}
 
 
+def test_accept_names_conflicts_and_waits_until_broken_records_are_mended(
+    committed: list[Result], finding: Finding
+) -> None:
+    first = committed[0]
+    write_result(Path("one/result.json"), first)
+    write_result(Path("two/result.json"), edited(first, finding.metric, 1.0))
+    half = Path("two/half.result.json")
+    half.write_text("{")
+    check = ("one", "two", "--baseline", "own.json", *ACCEPT)
+    outcome = CliRunner().invoke(command, [*check])
+    assert isinstance(outcome.exception, BenchError)
+    assert "make again or delete 1 (see the notes)" in str(outcome.exception)
+    assert f"Note: Left out: {half} holds no JSON" in outcome.stderr
+    assert not Path("own.json").exists()
+    half.unlink()
+    outcome = run(*check)
+    assert "contradict each other: one/result.json counts" in outcome.stderr
+    before = Path("own.json").read_text()
+
+    write_result(Path("one/result.json"), first.model_copy(update={"spec_hash": "0" * 10}))
+    assert "stays as it is" in run(*check).stderr  # other code, the same scores
+    assert Path("own.json").read_text() == before
+
+
 def test_mistakes(here: Path) -> None:
     for half in (["--accept"], ["--reason", "why"], ["--accept", "--reason", " "]):
         with pytest.raises(BenchError, match="go together"):
