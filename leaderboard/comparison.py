@@ -2,8 +2,9 @@
 
 ``beside_reported`` gives reported numbers columns of their own, one for each metric and source, in
 the rows of their method and variant; numbers whose settings were not run have rows of their own.
-A deviation, measured less reported, is stated only where method, settings, dataset, metric and the
-metric's whole identity are the same: what a paper does not say of its protocol cannot match.
+A deviation, measured less reported, is stated only of the preset ``paper``, which has the papers'
+settings, and where method, settings, dataset, metric and the metric's whole identity are the same:
+what a paper does not say of its protocol cannot match.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ def deviations(table: Table) -> tuple[Deviation, ...]:
 
 def _measured(table: Table, number: ReportedNumber, overrides: str) -> float | None:
     """The mean that a number may be held against, of the row with these overrides."""
-    place = (table.track, table.dataset)
-    comparable = place == (number.track, number.dataset) and any(
+    place = (table.track, table.dataset, table.preset)
+    comparable = place == (number.track, number.dataset, "paper") and any(
         column.metric == number.metric and column.identity == number.identity and column.identity
         for column in table.columns
     )

@@ -61,11 +61,16 @@ def distinct(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
     for run in runs:
         first = kept.setdefault((run.configuration, run.seed), run)
         if first is not run and contradict(first.result, run.result):
-            notes.append(
-                f"Two records of {run.result.method}, seed {run.seed}, differ "
-                f"({first.result.spec_hash}, {run.result.spec_hash}); the first one found is shown."
-            )
+            notes.append(contradiction(first, run))
     return list(kept.values()), notes
+
+
+def contradiction(first: Run, other: Run) -> str:
+    """The note that a run has another record, which says something else."""
+    return (
+        f"Two records of {first.result.method}, seed {first.seed}, differ "
+        f"({first.result.spec_hash}, {other.result.spec_hash}); the first one found is shown."
+    )
 
 
 def comparable(runs: Sequence[Run]) -> list[Group]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -49,12 +48,14 @@ class Merged(Generic[_Record]):
         duplicates: Where further records of the same content lie: the kept one, the other one.
         conflicts: Further records of other content.
         broken: Why files or lines that should hold a record hold none.
+        incomplete: The files, resolved, that those are or are in: to write them loses something.
     """
 
     results: list[_Record] = field(default_factory=list)
     duplicates: list[tuple[str, str]] = field(default_factory=list)
     conflicts: list[Conflict[_Record]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    incomplete: set[Path] = field(default_factory=set)
 
 
 def merge(*sources: Path) -> Merged[Result]:
@@ -79,19 +80,6 @@ def merge_summaries(*sources: Path) -> Merged[Summary]:
     return _merge(sources, lambda path: summary_of(read_result(path)), parse_summary)
 
 
-def each_run(*sources: Path) -> Iterator[Result]:
-    """The records of ``merge(*sources).results``, of which one at a time is held in memory."""
-    seen: set[tuple[str, ...]] = set()
-    for place, line in _places(sources):
-        with suppress(BrokenRecord):
-            path = Path(place[0])
-            record = read_result(path) if line is None else parse_result(line, _named(place))
-            run = _run(record)
-            if run not in seen:
-                seen.add(run)
-                yield record
-
-
 @no_search_for_cycles()
 def _merge(
     sources: tuple[Path, ...],
@@ -105,6 +93,7 @@ def _merge(
             record = read(Path(place[0])) if line is None else parse(line, _named(place))
         except BrokenRecord as error:
             merged.broken.append(str(error))
+            merged.incomplete.add(Path(place[0]).resolve())
             continue
         kept, kept_place = first.setdefault(_run(record), (record, place))
         if kept is record:

@@ -23,7 +23,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from leaderboard.garbage import no_search_for_cycles
-from leaderboard.grouping import Configuration, Group, Run, comparable, distinct
+from leaderboard.grouping import Configuration, Group, Run, comparable, contradiction, distinct
 from leaderboard.reported import Origin, ReportedNumber
 from leaderboard.summary import AnyResult, AnyScore
 from leaderboard.ties import Standing, standings
@@ -145,6 +145,7 @@ def build_tables(
     results: Iterable[AnyResult],
     reported: Iterable[ReportedNumber] = (),
     baselines: Mapping[str, str] = MappingProxyType({}),
+    contradicting: Iterable[AnyResult] = (),
 ) -> list[Table]:
     """Tables of all results by track, dataset and preset, then those of reported numbers only.
 
@@ -153,7 +154,12 @@ def build_tables(
         reported: Numbers from papers. They stand under the first table of their track and
             dataset, or in a table of their own where nothing was measured.
         baselines: From a method to the one that it is compared with, seed by seed.
+        contradicting: Further records of these runs, which say something else: a note beside the
+            run names each, and nothing else comes of them.
     """
+    others: dict[tuple[object, ...], list[Run]] = {}
+    for other in map(_run, contradicting):
+        others.setdefault(other[:3], []).append(other)
     pending: dict[tuple[str, str], list[ReportedNumber]] = {}
     for number in reported:
         pending.setdefault((number.track, number.dataset), []).append(number)
@@ -165,6 +171,9 @@ def build_tables(
             runs, notes = distinct(sorted(group.runs, key=itemgetter(1, 2)))
             if group is not groups[0]:
                 notes.insert(0, _why_split(group, groups[0]))
+            notes += [
+                contradiction(run, other) for run in runs for other in others.get(run[:3], ())
+            ]
             notes += [
                 f"{run.result.method}, seed {run.seed}: {run.result.message}"
                 for run in runs

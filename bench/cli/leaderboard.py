@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -12,6 +12,7 @@ import click
 from bench.cli.options import RUNS
 
 if TYPE_CHECKING:
+    from leaderboard.merging import Merged
     from leaderboard.reported import ReportedNumber
     from leaderboard.schema import Result
     from leaderboard.summary import AnyResult, Summary
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _Any = TypeVar("_Any")
+_Record = TypeVar("_Record", "Result", "Summary")
 
 _FORMATS = {
     "md": "Markdown",
@@ -103,12 +105,18 @@ def command(
     extractor, predictor or sample count) never share a column. Reported numbers stay apart.
     """
     from leaderboard import export, latex
-    from leaderboard.merging import merge
+    from leaderboard.merging import merge, merge_summaries
     from leaderboard.reported import load_reported
     from leaderboard.table import build_tables
 
     folders = _sources(sources, runs)
-    results, contradicting = _summaries(folders, say_duplicates=bool(sources))
+    form = "json" if as_json else form
+    # What is written, or shown in full, is what the tables are made of.
+    in_full = form == "html" or record is not None or merge_into is not None
+    complete = _read(merge, folders, say_duplicates=bool(sources)) if in_full else None
+    found: Merged[Result] | Merged[Summary]
+    found = complete or _read(merge_summaries, folders, say_duplicates=bool(sources))
+    results: Sequence[AnyResult] = found.results
     reported = load_reported()
     check_name("track", track, results, reported)
     check_name("dataset", dataset, results, reported)
@@ -121,31 +129,27 @@ def command(
             "makes a first row.",
             err=True,
         )
-    form = "json" if as_json else form
-    if record is not None or merge_into is not None:
-        complete = _named(merge(*folders).results, names)
-        if record is not None:
-            _keep(complete, record)
-        if merge_into is not None:
-            _write_merged(complete, merge_into)
+    records = _named(complete.results, names) if complete else []
+    if record is not None:
+        _keep(records, record, found.incomplete)
+    if merge_into is not None:
+        _write_merged(records, merge_into, found.incomplete)
     write: dict[str, Callable[[Sequence[Table]], str]] = {
         "md": export.to_markdown,
         "json": export.to_json,
         "csv": export.to_csv,
         "latex": latex.to_latex,
-        "html": partial(_html, sources=folders, results=wanted, track=track, preset=preset),
+        "html": partial(_html, results=records, track=track, preset=preset),
     }
-    # The first record of a run counts; its table states that there is another.
-    shown = [*wanted, *_named(contradicting, names)]
     beside = _named(reported, names | {"preset": None})
-    tables = build_tables(shown, beside, baselines())
+    left_out = [conflict.result for conflict in found.conflicts]
+    tables = build_tables(wanted, beside, baselines(), left_out)
     click.echo(write[form](tables), nl=False)
 
 
 def _html(
     tables: Sequence[Table],
-    sources: Sequence[Path],
-    results: Sequence[Summary],
+    results: Sequence[Result],
     track: str | None,
     preset: str | None,
 ) -> str:
@@ -153,7 +157,6 @@ def _html(
     from bench.command_line import command_line
     from leaderboard.claims import load_claims
     from leaderboard.html import to_html
-    from leaderboard.merging import each_run
     from leaderboard.verdicts import judge_papers
 
     judged = [
@@ -161,7 +164,7 @@ def _html(
         for paper, verdicts in judge_papers(load_claims().values(), results, preset)
         if (about := [one for one in verdicts if track in (None, one.claim.track)])
     ]
-    return to_html(tables, each_run(*sources), judged, command_line)
+    return to_html(tables, results, judged, command_line)
 
 
 def _named(records: Iterable[_Any], names: Mapping[str, str | None]) -> list[_Any]:
@@ -182,7 +185,9 @@ def baselines() -> dict[str, str]:
 
 
 def measured(runs: Path | None) -> list[Result]:
-    """All results of a folder of runs and of the committed records.
+    """All results of a folder of runs and of the committed records, each run once.
+
+    Says what is left out, and why.
 
     Args:
         runs: The folder; None for ``runs`` in the current folder, if there is one.
@@ -190,9 +195,9 @@ def measured(runs: Path | None) -> list[Result]:
     Raises:
         BenchError: The folder does not exist.
     """
-    from leaderboard.store import find_results
+    from leaderboard.merging import merge
 
-    return find_results(*_own_folders(runs))
+    return _read(merge, _own_folders(runs), say_duplicates=False).results
 
 
 def _own_folders(runs: Path | None) -> list[Path]:
@@ -211,15 +216,14 @@ def _sources(sources: Sequence[Path], runs: Path | None) -> Sequence[Path]:
     return sources or _own_folders(runs)
 
 
-def _summaries(
-    sources: Sequence[Path], say_duplicates: bool
-) -> tuple[list[Summary], list[Summary]]:
+def _read(
+    merge: Callable[..., Merged[_Record]], sources: Sequence[Path], say_duplicates: bool
+) -> Merged[_Record]:
     """Each run once, and the records that contradict those; says what is left out, and why."""
     from bench.errors import BenchError, counted, listed
-    from leaderboard.merging import merge_summaries
 
     try:
-        merged = merge_summaries(*sources)
+        merged = merge(*sources)
     except ValueError as error:
         raise BenchError(str(error)) from error
     for reason in merged.broken:
@@ -230,15 +234,16 @@ def _summaries(
         pairs = listed([f"{other} is as {kept}" for kept, other in merged.duplicates])
         extra = counted(len(merged.duplicates), "further record")
         click.echo(f"{extra} of the same runs: {pairs}.", err=True)
-    return merged.results, [conflict.result for conflict in merged.conflicts]
+    return merged
 
 
-def _write_merged(results: Sequence[Result], path: Path) -> None:
+def _write_merged(results: Sequence[Result], path: Path, incomplete: Container[Path]) -> None:
     from bench.errors import BenchError, counted
     from leaderboard.store import MERGED_SUFFIX, write_merged
 
     if path.suffix != MERGED_SUFFIX:
         raise BenchError(f"--merge writes a file that ends in {MERGED_SUFFIX}, not {path}.")
+    _refuse_loss(path, incomplete, "file by --merge")
     try:
         write_merged(path, results)
     except OSError as error:
@@ -248,12 +253,25 @@ def _write_merged(results: Sequence[Result], path: Path) -> None:
     click.echo(f"merged {counted(len(results), 'record')} into {path}", err=True)
 
 
-def _keep(results: Iterable[Result], folder: Path) -> None:
+def _refuse_loss(path: Path, incomplete: Container[Path], other: str) -> None:
+    """Refuse to write over a source with records that were left out as broken."""
+    from bench.errors import BenchError
+
+    if path.resolve() in incomplete:
+        raise BenchError(
+            f"{path} holds what is left out as broken, and would lose it; mend it, or name another "
+            f"{other}."
+        )
+
+
+def _keep(results: Sequence[Result], folder: Path, incomplete: Container[Path]) -> None:
     from bench.errors import BenchError
     from leaderboard.store import record_path, write_result
 
-    for result in results:
-        path = record_path(folder, result)
+    paths = [record_path(folder, result) for result in results]
+    for path in paths:
+        _refuse_loss(path, incomplete, "folder by --record")
+    for path, result in zip(paths, results, strict=True):
         try:
             write_result(path, result)
         except OSError as error:

@@ -50,6 +50,12 @@
   const shown = document.getElementById("shown");
   const counted = (kind, visible, all) => `${visible} of ${all} ${kind} rows`;
 
+  // Whether a heading of differences or deviations names a method, alone or with its settings.
+  const names = (heading, method) =>
+    heading.textContent
+      .split(" less ")
+      .some((side) => side === method || side.startsWith(`${method} (`));
+
   const filter = () => {
     const wanted = Object.fromEntries(new FormData(form));
     const counts = { measured: [0, 0], reported: [0, 0] };
@@ -78,7 +84,9 @@
           }
         }
         for (const beside of place.querySelectorAll("[data-beside]")) {
-          beside.hidden = !beside.textContent.includes(wanted.method);
+          const headings = [...beside.querySelectorAll("th")];
+          beside.hidden =
+            wanted.method !== "" && !headings.some((one) => names(one, wanted.method));
         }
         place.hidden = !some;
         filled ||= some;

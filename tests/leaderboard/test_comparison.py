@@ -82,7 +82,8 @@ def test_deviations_are_of_the_same_protocol_only() -> None:
     identity: dict[str, str | int | float] = {"extractor": "inception", "images": 50_000}
     measured = Measurement(name="fid", value=10.0, higher_is_better=False, identity=identity)
     bare = Measurement(name="mse", value=1.0, higher_is_better=False)
-    result = _result("contrafeat", 0.1).model_copy(update={"metrics": (measured, bare)})
+    fields = {"preset": "paper", "metrics": (measured, bare)}
+    result = _result("contrafeat", 0.1).model_copy(update=fields)
     of = {"dataset": "shapes3d", "metric": "fid", "value": 9.5, "variant": "", "identity": identity}
     same = replace(NUMBERS[0], method="contrafeat", **of)
     others = [
@@ -108,6 +109,12 @@ def test_deviations_are_of_the_same_protocol_only() -> None:
     origins = {line["method"]: line["origin"] for line in lines if line["status"] == "not run"}
     assert origins == {"contrafeat": "paper", "sefa": "paper"}  # no row without runs is measured
     assert {line["origin"] for line in lines if line["metric"] == "fid"} == {"measured"}
+
+    small = result.model_copy(update={"preset": "small"})  # which has not the paper's settings
+    (table,) = build_tables([small], [same])
+    assert deviations(table) == ()
+    (table,) = beside_reported([table], [same], variants)
+    assert not [note for note in table.notes if "measured" in note]
 
 
 def test_numbers_of_other_tracks_are_left_out() -> None:

@@ -107,7 +107,7 @@ def page(
 @pytest.fixture(scope="module")
 def board() -> str:
     """Three rows with scores and two without, two tracks, reported numbers and claims."""
-    scores = {"low": (0.25, 0.26), "high": (0.75, 0.77), "middle": (0.5, 0.53)}
+    scores = {"low": (0.25, 0.26), "high": (0.75, 0.77), "hi": (0.5, 0.53)}
     results = [run(name, seed, one) for name, two in scores.items() for seed, one in enumerate(two)]
     results += [
         run("high", 2, None, status="diverged", message="Losses are infinite.", metrics=()),
@@ -216,6 +216,12 @@ if (window === top) (async () => {
   found.evil = choose("method", EVIL);
   document.getElementById("filters").reset();
   await wait(50);
+  found.differences = ["hi", "high", "low"].map((method) => [
+    ...choose("method", method)[0],
+    [...document.querySelectorAll("[data-beside]")].filter((one) => one.checkVisibility()).length,
+  ]);
+  document.getElementById("filters").reset();
+  await wait(50);
   found.all = choose("preset", "small");
   found.editing = choose("track", "editing");
   found.nothing = choose("method", "high");
@@ -266,7 +272,7 @@ def test_sorting_filtering_and_width_in_a_browser(board: str, tmp_path: Path) ->
     found, log = at_work(board, tmp_path)
     assert "CONSOLE" not in log  # no error, and nothing that the page's policy had to stop
     assert found["ran"] == "undefined"
-    scored, rest, editing = ["high", "middle", "low"], {"broken", EVIL}, "low"
+    scored, rest, editing = ["high", "hi", "low"], {"broken", EVIL}, "low"
     for order, expected in (
         (found["ranked"], scored),
         (found["highest"][0], scored),
@@ -276,10 +282,12 @@ def test_sorting_filtering_and_width_in_a_browser(board: str, tmp_path: Path) ->
         assert set(order[3:5]) == rest
         assert order[5:] == [editing]
     assert (found["lowest"][1], found["highest"][1]) == ("ascending", "descending")
-    assert found["named"][0][1:5] == ["broken", "high", "low", "middle"]
+    assert found["named"][0][1:5] == ["broken", "hi", "high", "low"]
     assert found["named"][1:] == [None, "ascending"]
     assert found["evil"][:2] == [[EVIL], 1]
     assert found["evil"][2] == "1 of 6 measured rows and 1 of 3 reported rows are shown."
+    # "high less low" is not of the method "hi"
+    assert found["differences"] == [["hi", 0], ["high", 1], ["low", editing, 1]]
     assert len(found["all"][0]) == 6
     assert found["all"][1] == 3  # the table of reported numbers alone is of no preset
     assert found["editing"][:2] == [[editing], 2]

@@ -66,6 +66,18 @@ def test_a_claim_that_does_not_hold_is_no_error() -> None:
     assert "CRG" not in text
 
 
+def test_records_are_those_of_the_board(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keep("ganspace", 0, 0.1, "runs")  # contradicts the committed record, and is found first
+    (here / "runs" / "result.json").write_text("{")
+    results = leaderboard.measured(None)
+    assert len(results) == len({(one.method, one.preset, one.seed) for one in results}) == 15
+    scores = {(one.method, one.seed): one.metrics[0].value for one in results}
+    assert (scores["ganspace", 0], scores["ganspace", 1]) == (0.1, 0.5)
+    said = capsys.readouterr().err
+    assert "runs/result.json holds no JSON" in said
+    assert "Two records of ganspace on shapes3d, small, seed 0, contradict each other" in said
+
+
 def test_formats_and_presets() -> None:
     (paper,) = json.loads(run("contrafeat", "--json", "--preset", "smoke"))
     judged = [one for one in paper["verdicts"] if one["comparisons"]]

@@ -88,10 +88,60 @@ def test_sources_replace_ones_own_folders(here: Path) -> None:
     assert "1 further record of the same runs: theirs/copied/result.json is as" in outcome.stderr
     assert "Left out: theirs/broken/result.json holds no JSON" in outcome.stderr
     assert "Two records of contrafeat, seed 1, differ" in outcome.stdout
+    for form in ("md", "html"):
+        arguments = ["runs", "records", "theirs", "--format", form]
+        assert "Left out: theirs/broken" in CliRunner().invoke(command, arguments).stderr
     merged = CliRunner().invoke(command, ["all.jsonl", "--format", "csv"])
     assert "sefa" in merged.stdout
     assert "further" not in merged.stderr
     assert "0.75" in run("theirs")
+
+
+def other_extractor(method: str, seed: int, score: float) -> Result:
+    found = result(method, seed, score)
+    (score_of,) = found.metrics
+    return found.model_copy(
+        update={"metrics": (score_of.model_copy(update={"identity": {"extractor": "other"}}),)}
+    )
+
+
+@pytest.mark.parametrize("form", ["json", "html"])
+def test_what_is_left_out_makes_no_table_of_its_own(here: Path, form: str) -> None:
+    write_result(here / "theirs" / "result.json", other_extractor("contrafeat", 1, 0.75))
+    text = run("runs", "theirs", "--preset", "small", "--format", form)
+    note = "Two records of contrafeat, seed 1, differ (contrafeat1, contrafeat1)"
+    if form == "json":
+        (table,) = [table for table in json.loads(text) if table["rows"]]
+        assert [row["seeds"] for row in table["rows"]] == [[0, 1]]
+        assert table["notes"][0].startswith(note)
+        return
+    assert "2 runs in 1 rows" in text
+    assert note in text
+
+
+def test_lines_that_are_no_result_are_named_and_never_written_over(here: Path) -> None:
+    good = result("sefa", 0, 0.25).model_dump_json()
+    negative = result("sefa", 1, 0.5).model_dump_json().replace('"seconds":0.0', '"seconds":-1')
+    extra = result("crg", 0, 0.75).model_dump_json().replace('"seed":0', '"seed":0,"mood":"good"')
+    file = here / "all.jsonl"
+    file.write_text("\n".join([good, negative, extra]))
+    outcome = CliRunner().invoke(command, ["all.jsonl", "--format", "html"])
+    assert outcome.exit_code == 0
+    assert "1 runs in 1 rows" in outcome.stdout
+    for reason in ("line 2 is not a result (seconds", "line 3 is not a result (mood"):
+        assert f"Left out: all.jsonl, {reason}" in outcome.stderr
+    before = file.read_bytes()
+    with pytest.raises(BenchError, match=r"^all.jsonl holds what is left out as broken"):
+        run("all.jsonl", "--merge", "all.jsonl")
+    assert file.read_bytes() == before
+    run("all.jsonl", "--merge", "mended.jsonl")
+    assert (here / "mended.jsonl").read_text() == good + "\n"
+    broken = record_path(here / "records", result("contrafeat", 1, 0.7))
+    broken.parent.mkdir(parents=True)
+    broken.write_text("{")
+    with pytest.raises(BenchError, match=r"another folder by --record"):
+        run("--record", "records")
+    assert broken.read_text() == "{"
 
 
 def test_latex() -> None:
