@@ -74,6 +74,17 @@ def edit_images(trained: Trained, request: EditRequest, folder: Path) -> dict[st
         raise BenchError("There is nothing to edit: give an image by --source.")
     if bool(request.neutral_set) != bool(request.attributed_set):
         raise BenchError("--neutral and --attributed belong together: give both, or none.")
+    if len(first) != len(second):
+        raise BenchError(
+            f"--without gives {counted(len(first), 'image')} and --with {len(second)}: give as "
+            "many to both, which are paired in their order."
+        )
+    neutral, neutral_names = bench.encoded(request.neutral_set)
+    having, having_names = bench.encoded(request.attributed_set)
+    if 1 in (len(neutral_names), len(having_names)):
+        raise BenchError(
+            "--neutral and --attributed need two images each or more: one has no deviation."
+        )
     try:
         directions = editing.pair_directions(without.latents, attributed.latents)
         direction = editing.mean_direction(directions)
@@ -101,8 +112,6 @@ def edit_images(trained: Trained, request: EditRequest, folder: Path) -> dict[st
         bench.draw_edits(sources.first(len(each)), each, [*labels, "mean"], amounts, figures[-1])
     if request.neutral_set:
         figures.append(folder / "projections.png")
-        neutral, _ = bench.encoded(request.neutral_set)
-        having, _ = bench.encoded(request.attributed_set)
         study = editing.study_pairs(
             without.latents, attributed.latents, neutral.latents, having.latents
         )

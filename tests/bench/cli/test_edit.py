@@ -102,8 +102,9 @@ def test_the_method_is_read_back_as_it_was(run: Path) -> None:
     ("arguments", "said"),
     [
         (("--without", "test:1", "--with", "test:1"), "encodes to the same point"),
-        (("--without", "test:1,2", "--with", "test:3"), "are no pairs"),
+        (("--without", "test:1,2", "--with", "test:3"), "2 images and --with 1"),
         ((*PAIR, "--neutral", "test:4"), "belong together"),
+        ((*PAIR, "--neutral", "test:4", "--attributed", "test:5,6"), "two images each"),
         (("--without", "missing.png", "--with", "test:3"), "There is no image missing.png"),
         (("--without", "test:1"), "give pairs of images by --without and --with"),
         ((*PAIR, "--direction", "3", "--step", "-1", "1"), "--direction, --step are for runs of"),
