@@ -52,7 +52,7 @@ class EigenGAN(ConditionalGenerator):
         # Short trainings need high rates, and small images a weaker penalty on the gradient, which
         # is summed over their pixels. Samples that are not truncated are nearer to the images.
         "small": {
-            "iterations": 1000,
+            "iterations": 940,
             "batch_size": 32,
             "noise_dim": 64,
             "dim_10": 0.25,
