@@ -20,10 +20,11 @@ from bench.command_line import OPTIONS, command_line
 from bench.curves import TrainingLog, read_log
 from bench.errors import BenchError
 from leaderboard.details import flat
-from leaderboard.page import Page, page
+from leaderboard.page import Page, page, titled
 from leaderboard.schema import Measurement, Result
 from leaderboard.store import RESULT_NAME, BrokenRecord, read_result
-from leaderboard.table import abbreviated, build_tables, described
+from leaderboard.table import build_tables, described, identity_text
+from leaderboard.templating import environment
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -172,15 +173,7 @@ def report(paths: Sequence[Path], baselines: Mapping[str, str]) -> str:
 
 @cache
 def _templates() -> Environment:
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
-    templates = Environment(
-        loader=ChoiceLoader([PackageLoader("bench"), PackageLoader("leaderboard")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = environment("bench", "leaderboard")
     templates.filters["flat"] = lambda table: list(flat(table))
     return templates
 
@@ -229,12 +222,15 @@ def score_tables(results: Sequence[Result]) -> list[ScoreTable]:
         }
         lines = []
         for column in table.columns:
-            arrow = {True: " ↑", False: " ↓", None: ""}[column.higher_is_better]
             own = {key: value for key, value in column.identity.items() if key not in shared}
             scores = tuple(_score(results[run].metric(column.metric)) for run in runs)
-            lines.append((column.metric + arrow, _identity(own), scores))
+            lines.append(
+                (titled(column.metric, column.higher_is_better), identity_text(own), scores)
+            )
         place = " / ".join((table.track, table.dataset, table.preset))
-        found.append(ScoreTable(place, tuple(runs), tuple(lines), _identity(shared), table.notes))
+        found.append(
+            ScoreTable(place, tuple(runs), tuple(lines), identity_text(shared), table.notes)
+        )
     return found
 
 
@@ -256,10 +252,6 @@ def differing(
         if len({value for value in values if value != _UNKNOWN}) > 1:
             found.append((name, values))
     return found
-
-
-def _identity(identity: Mapping[str, str | int | float]) -> str:
-    return ", ".join(f"{key} {abbreviated(value)}" for key, value in identity.items())
 
 
 def _score(measured: Measurement | None) -> Score:

@@ -23,7 +23,7 @@ from leaderboard.baseline import (
     Tolerances,
     with_further_seeds,
 )
-from leaderboard.table import abbreviated
+from leaderboard.table import identity_changes
 from metrics.statistics import spread_over_seeds
 
 Kind = Literal["worse", "better", "unchanged", "informational", "not comparable", "missing", "new"]
@@ -235,11 +235,10 @@ def _new_scores(row: ScoreRow, result: ScoreRow) -> Iterator[Finding]:
 
 
 def _why_not_comparable(score: Score, other: Score) -> str:
-    parts = []
-    for key in sorted({*score.identity, *other.identity}):
-        before, now = (abbreviated(one.identity.get(key, "unstated")) for one in (score, other))
-        if score.identity.get(key) != other.identity.get(key):
-            parts.append(f"{key} was {before} and is {now}")
+    parts = [
+        f"{key} was {before} and is {now}"
+        for key, before, now in identity_changes(score.identity, other.identity)
+    ]
     if score.higher_is_better != other.higher_is_better:
         parts.append("the direction of improvement changed")
     return "; ".join(parts)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from leaderboard.check import EXIT_CODES, Check, Finding, Kind
 from leaderboard.export import markdown_table, plain
+from leaderboard.page import titled
 
 _TITLES: dict[Kind, str] = {
     "worse": "Worse",
@@ -98,7 +99,6 @@ def _sentence(finding: Finding) -> str:
 
 
 def _cells(finding: Finding) -> Sequence[str]:
-    arrow = {True: " ↑", False: " ↓", None: ""}[finding.higher_is_better]
     numbers = ["", "", "", ""]
     if finding.before is not None and finding.now is not None:
         limit = finding.limit
@@ -109,7 +109,13 @@ def _cells(finding: Finding) -> Sequence[str]:
             f"{limit.reach:.3g}, {limit.rule}" if limit else "none",
         ]
     seeds = ", ".join(map(str, finding.seeds))
-    return (finding.row, f"{finding.metric or ''}{arrow}", *numbers, seeds, finding.note)
+    return (
+        finding.row,
+        titled(finding.metric or "", finding.higher_is_better),
+        *numbers,
+        seeds,
+        finding.note,
+    )
 
 
 def _shown(text: str) -> str:

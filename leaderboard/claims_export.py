@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 
 from leaderboard.claims import PaperClaims
 from leaderboard.claims_page import ClaimsPage, claims_page, measured_on
-from leaderboard.export import markdown_table, plain
+from leaderboard.export import grid, plain
 from leaderboard.page import Entry, Section
 from leaderboard.verdicts import Verdict
 
@@ -116,20 +116,11 @@ def _csv_lines(verdict: Verdict) -> Iterator[dict[str, object]]:
 def _section(content: ClaimsPage) -> str:
     parts = [f"### {plain(content.heading)}", plain(content.introduction)]
     if content.overview is not None and content.comparisons is not None:
-        parts += [_grid(content.overview), _grid(_narrower(content.comparisons))]
+        parts += [grid(content.overview), grid(_narrower(content.comparisons))]
         parts.append(_paragraph(content.comparisons.notes))
     for status, lines in content.unmeasured.items():
         parts += [f"{status.capitalize()}:", "\n".join(f"- {plain(line)}" for line in lines)]
     return "\n\n".join([*parts, _paragraph(content.conditions)])
-
-
-def _grid(section: Section) -> str:
-    lines = [[_entry(entry) for entry in line] for line in section.lines]
-    return markdown_table([_entry(entry) for entry in section.header], lines)
-
-
-def _entry(entry: Entry) -> str:
-    return entry.text if entry.ours else plain(entry.text)
 
 
 def _narrower(comparisons: Section) -> Section:

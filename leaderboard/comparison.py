@@ -86,7 +86,7 @@ def _beside(
     deviating: list[str] = []
     reported: dict[Configuration, dict[str, Cell | None]] = {}
     for number in numbers:
-        mark = f"{number.origin} ({sources.setdefault(_source(number), len(sources) + 1)})"
+        mark = f"{number.origin} ({sources.setdefault(number.source, len(sources) + 1)})"
         name = f"{number.metric}, reported: {mark}"
         identity = {"dataset": number.dataset, **number.identity}
         column = Column(name, better.get(number.metric), identity, number.origin)
@@ -113,7 +113,7 @@ def _beside(
         notes=(
             *table.notes,
             *deviating,
-            *(f"({place}) {source}" for source, place in sources.items()),
+            *(f"({place}) Reported by {source}" for source, place in sources.items()),
         ),
     )
 
@@ -134,8 +134,3 @@ def _named(
     return replace(
         row, overrides=settings, cells={**row.cells, **reported.get((row.method, variant), {})}
     )
-
-
-def _source(number: ReportedNumber) -> str:
-    place = number.table if number.page is None else f"{number.table}, p. {number.page}"
-    return f"Reported by {number.citation}, {place}: {number.protocol}. {number.url}".rstrip()

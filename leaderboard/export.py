@@ -130,13 +130,14 @@ def _markdown(table: Table) -> str:
     for section in content.sections:
         if section.title:
             parts.append(f"{plain(section.title)}:")
-        parts.append(_grid(section))
+        parts.append(grid(section))
         if section.notes:
             parts.append("  \n".join(map(_sentence, section.notes)))
     return "\n\n".join(parts)
 
 
-def _grid(section: Section) -> str:
+def grid(section: Section) -> str:
+    """A section's grid as a GitHub markdown table."""
     return markdown_table(
         [_entry(entry) for entry in section.header],
         [[_entry(entry) for entry in line] for line in section.lines],

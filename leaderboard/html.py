@@ -11,19 +11,15 @@ import base64
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from leaderboard.claims_export import Judged
 from leaderboard.claims_page import claims_page
 from leaderboard.details import Command, Details, DetailsOfRows
-from leaderboard.page import Section, page
+from leaderboard.page import Section, beside, legend
 from leaderboard.schema import Result
 from leaderboard.table import Column, Row, Table
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from leaderboard.templating import environment
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,7 @@ def to_html(
     """
     from markupsafe import Markup
 
-    templates = _templates()
+    templates = environment("leaderboard")
     details = DetailsOfRows(results, command)
     places = sorted((_place(table, details) for table in tables), key=lambda one: one.table.track)
     script = templates.get_template("leaderboard.js").render()
@@ -77,32 +73,13 @@ def to_html(
     return text.lstrip()
 
 
-@cache
-def _templates() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("leaderboard"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
 def _place(table: Table, details: DetailsOfRows) -> Place:
-    sections = page(table).sections
-    legend: tuple[str, ...] = ()
-    if table.rows:
-        measured, *others = sections
-        legend = measured.notes[: len(measured.notes) - len(table.notes)]
-        sections = (*others,)
     return Place(
         table,
         tuple((row, details(table, row)) for row in table.rows),
         next((one for one in table.columns if one.higher_is_better is not None), None),
-        legend,
-        tuple((replace(section, notes=()), section.notes) for section in sections),
+        tuple(legend(table)) if table.rows else (),
+        tuple((replace(section, notes=()), section.notes) for section in beside(table)),
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from leaderboard.comparison import Deviation, deviations
 from leaderboard.reported import ReportedNumber
-from leaderboard.table import Cell, Column, Row, Table, abbreviated
+from leaderboard.table import Cell, Column, Row, Table, identity_text
 
 TIED = "≈"
 
@@ -70,9 +70,14 @@ class Page:
 
 def page(table: Table) -> Page:
     """A table to be read: measured results, differences, reported numbers, deviations."""
+    measured = (_measured(table),) if table.rows else ()
+    place = " / ".join(filter(None, (table.track, table.dataset, table.preset)))
+    return Page(place, (*measured, *beside(table)))
+
+
+def beside(table: Table) -> tuple[Section, ...]:
+    """What belongs to the measured results: differences, reported numbers, deviations."""
     sections = []
-    if table.rows:
-        sections.append(_measured(table))
     if table.differences:
         sections.append(_differences(table))
     if table.reported:
@@ -80,7 +85,7 @@ def page(table: Table) -> Page:
     found = deviations(table)
     if found:
         sections.append(_deviations(found))
-    return Page(" / ".join(filter(None, (table.track, table.dataset, table.preset))), (*sections,))
+    return (*sections,)
 
 
 def _measured(table: Table) -> Section:
@@ -95,7 +100,7 @@ def _measured(table: Table) -> Section:
         )
         for row in table.rows
     ]
-    notes = (*_legend(table), *table.notes)
+    notes = (*legend(table), *table.notes)
     return _fitting("", header, lines, notes, len(table.columns))
 
 
@@ -130,8 +135,7 @@ def _differences(table: Table) -> Section:
 
 
 def _header(column: Column) -> Entry:
-    arrow = {True: " ↑", False: " ↓", None: ""}[column.higher_is_better]
-    return Entry(column.metric + arrow)
+    return Entry(titled(column.metric, column.higher_is_better))
 
 
 def _score(row: Row, metric: str) -> Entry:
@@ -153,7 +157,12 @@ def _numbers(cell: Cell) -> str:
     return text
 
 
-def _legend(table: Table) -> list[str]:
+def titled(metric: str, higher_is_better: bool | None) -> str:
+    """A metric's name with an arrow to where it improves, if it has a direction."""
+    return metric + {True: " ↑", False: " ↓", None: ""}[higher_is_better]
+
+
+def legend(table: Table) -> list[str]:
     """How to read the cells, and what the values of each metric have in common."""
     cells = [cell for row in table.rows for cell in row.cells.values() if cell is not None]
     levels = sorted({cell.level for cell in cells if cell.level is not None})
@@ -165,9 +174,7 @@ def _legend(table: Table) -> list[str]:
     ]
     sharing: dict[str, list[str]] = {}
     for column in table.columns:
-        settings = ", ".join(
-            f"{key} {abbreviated(value)}" for key, value in column.identity.items()
-        )
+        settings = identity_text(column.identity)
         if settings:
             sharing.setdefault(settings, []).append(column.metric)
     most = max(sharing.values(), key=len, default=[])
@@ -196,12 +203,11 @@ def _marks(standings: set[str | None]) -> list[str]:
 def _reported(numbers: Sequence[ReportedNumber]) -> Section:
     """Reported numbers, a line for each row of a source, with the sources listed below."""
     metrics = list(dict.fromkeys(number.metric for number in numbers))
-    sources: dict[tuple[str, ...], int] = {}
+    sources: dict[str, int] = {}
     cells: dict[tuple[str, ...], dict[str, str]] = {}
     for number in numbers:
-        page = "" if number.page is None else f", p. {number.page}"
-        source = (number.citation, number.table + page, number.protocol, number.url)
-        mark = f"{_ORIGINS[number.origin]} ({sources.setdefault(source, len(sources) + 1)})"
+        place = sources.setdefault(number.source, len(sources) + 1)
+        mark = f"{_ORIGINS[number.origin]} ({place})"
         line = cells.setdefault((number.method, number.variant, mark), {})
         line[number.metric] = _value(number)
     lines = [
@@ -211,10 +217,7 @@ def _reported(numbers: Sequence[ReportedNumber]) -> Section:
         )
         for key, values in cells.items()
     ]
-    notes = [
-        f"({mark}) {citation}, {place}: {protocol}. {url}".rstrip()
-        for (citation, place, protocol, url), mark in sources.items()
-    ]
+    notes = [f"({place}) {source}" for source, place in sources.items()]
     header = (*map(Entry, ("method", "settings", "reported by", *metrics)),)
     return Section("Reported, not measured here", header, (*lines,), (*notes,), reported=True)
 

@@ -66,6 +66,12 @@ class ReportedNumber:
     identity: _Identity
     no_page: str = ""
 
+    @property
+    def source(self) -> str:
+        """Who reports it, where, and how it was measured."""
+        place = self.table if self.page is None else f"{self.table}, p. {self.page}"
+        return f"{self.citation}, {place}: {self.protocol}. {self.url}".rstrip()
+
 
 def load_reported(folder: Path = FOLDER) -> list[ReportedNumber]:
     """All numbers of the ``*.toml`` files of a folder, by file name, then in the file's order.

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
@@ -28,6 +28,8 @@ from leaderboard.reported import Origin, ReportedNumber
 from leaderboard.summary import AnyResult, AnyScore
 from leaderboard.ties import Standing, standings
 from metrics.statistics import SeedDifference, difference_over_seeds, spread_over_seeds
+
+Identity = Mapping[str, str | int | float]
 
 _PRESETS = ("paper", "small", "smoke")  # the order of tables; other names follow
 
@@ -206,19 +208,28 @@ def _why_split(group: Group, first: Group) -> str:
     reasons: dict[str, list[str]] = {}
     for metric, own in group.columns.items():
         other = first.columns.get(metric, own)
-        for key in sorted({*own.identity, *other.identity}):
-            here, there = own.identity.get(key, "unstated"), other.identity.get(key, "unstated")
-            if here != there:
-                difference = f"{key} is {abbreviated(here)} here and {abbreviated(there)} there"
-                reasons.setdefault(difference, []).append(metric)
+        for key, here, there in identity_changes(own.identity, other.identity):
+            reasons.setdefault(f"{key} is {here} here and {there} there", []).append(metric)
         if own.higher_is_better != other.higher_is_better:
             reasons.setdefault("the direction of improvement differs", []).append(metric)
     parts = [f"{difference} ({', '.join(metrics)})" for difference, metrics in reasons.items()]
     return "Not comparable with the first table of this preset: " + "; ".join(parts) + "."
 
 
-def abbreviated(value: str | int | float) -> str:
-    """An identity's value as text, hashes cut to 12 digits."""
+def identity_changes(first: Identity, second: Identity) -> Iterator[tuple[str, str, str]]:
+    """In what two identities differ: the key, and what each has for it."""
+    for key in sorted({*first, *second}):
+        one, other = first.get(key, "unstated"), second.get(key, "unstated")
+        if one != other:
+            yield key, _abbreviated(one), _abbreviated(other)
+
+
+def identity_text(identity: Identity) -> str:
+    """An identity as ``key value, ...``, hashes cut to 12 digits."""
+    return ", ".join(f"{key} {_abbreviated(value)}" for key, value in identity.items())
+
+
+def _abbreviated(value: str | int | float) -> str:
     text = str(value)
     return text[:12] if re.fullmatch("[0-9a-f]{40,}", text) else text
 

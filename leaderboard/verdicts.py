@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from leaderboard.claims import Claim, PaperClaims, Settings
 from leaderboard.differences import Difference, difference_of, more_seeds
 from leaderboard.summary import AnyResult, AnyScore
-from leaderboard.table import abbreviated, described
+from leaderboard.table import described, identity_text
 
 Status = Literal["held", "not held", "undecided", "not measured", "not testable"]
 
@@ -237,8 +237,9 @@ def _together(statuses: Sequence[Status]) -> Status:
 def _peculiar(identity: str, all_identities: Sequence[str]) -> str:
     """In what a metric's identity differs from the others of the same place."""
     own, *others = (json.loads(text) for text in (identity, *all_identities))
-    differing = [key for key in own if any(other.get(key, ...) != own[key] for other in others)]
-    return ", ".join(f"{key} {abbreviated(own[key])}" for key in differing)
+    return identity_text(
+        {key: own[key] for key in own if any(other.get(key, ...) != own[key] for other in others)}
+    )
 
 
 def _unmeasured(claim: Claim, metric: str, places: Iterable[_Runs]) -> Verdict:
