@@ -20,6 +20,7 @@ import numpy as np
 from leaderboard.summary import AnyScore
 from metrics.statistics import difference_over_seeds
 
+Basis = Literal["seeds", "samples", "none"]
 MOST_SEEDS = 1000  # beyond, no number of seeds is named
 
 _ROUNDING = 1e-9  # relative to the scores; an interval narrower than this has no width
@@ -41,7 +42,7 @@ class Difference:
     low: float | None = None
     high: float | None = None
     level: float | None = None
-    basis: Literal["seeds", "samples", "none"] = "none"
+    basis: Basis = "none"
 
     @property
     def sign(self) -> int:

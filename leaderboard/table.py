@@ -31,6 +31,10 @@ from metrics.statistics import SeedDifference, difference_over_seeds, spread_ove
 
 Identity = Mapping[str, str | int | float]
 
+_OVER_SAMPLES = (
+    "rows whose difference from the best mean is the same on all seeds are told apart from it, or "
+    "tied with it, by the runs' intervals over samples, which say nothing of other trainings."
+)
 _PRESETS = ("paper", "small", "smoke")  # the order of tables; other names follow
 
 _Scores = dict[str, dict[int, AnyScore]]  # of one row's completed runs, by metric and seed
@@ -124,7 +128,7 @@ class Table:
         differences: Methods against those that they extend.
         reported: Numbers from papers on this dataset.
         notes: Sentences that a reader needs: why tables were split, which records differ,
-            why runs did not complete.
+            why runs did not complete, where samples in place of seeds tell rows apart.
     """
 
     track: str
@@ -182,7 +186,9 @@ def build_tables(
                 if run.result.message
             ]
             columns = tuple(map(_column, group.columns.values()))
-            rows, differences = _rows(runs, columns, baselines)
+            rows, differences, over_samples = _rows(runs, columns, baselines)
+            if over_samples:
+                notes.append(f"{', '.join(over_samples)}: {_OVER_SAMPLES}")
             numbers = tuple(pending.pop((track, dataset), ()))
             tables.append(
                 Table(track, dataset, preset, columns, rows, differences, numbers, tuple(notes))
@@ -243,8 +249,8 @@ def described(settings: Mapping[str, JsonValue]) -> str:
 
 def _rows(
     runs: Iterable[Run], columns: Sequence[Column], baselines: Mapping[str, str]
-) -> tuple[tuple[Row, ...], tuple[Difference, ...]]:
-    """A row for each configuration, best first, and their differences."""
+) -> tuple[tuple[Row, ...], tuple[Difference, ...], list[str]]:
+    """A row for each configuration, best first; differences; metrics judged over samples."""
     members: dict[Configuration, list[AnyResult]] = {}
     scores: dict[Configuration, _Scores] = {}
     for run in runs:
@@ -264,11 +270,14 @@ def _rows(
     rows = []
     for place, (configuration, results) in enumerate(members.items()):
         cells = {
-            metric: _cell(list(found.values()), stand[metric][place] if metric in stand else None)
+            metric: _cell(
+                list(found.values()), stand[metric].rows[place] if metric in stand else None
+            )
             for metric, found in scores[configuration].items()
         }
         rows.append(_row(configuration, results, cells))
-    return _ranked(rows, columns), _differences(scores, columns, baselines)
+    over_samples = [metric for metric, found in stand.items() if found.over_samples]
+    return _ranked(rows, columns), _differences(scores, columns, baselines), over_samples
 
 
 def _row(

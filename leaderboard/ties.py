@@ -8,10 +8,11 @@ comparison: where many rows are no different, some are told apart by chance.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from leaderboard.differences import difference_of
+from leaderboard.differences import Basis, difference_of
 from leaderboard.summary import AnyScore
 
 Standing = Literal["best", "tied", "leading", "worse", "untested"]
@@ -28,15 +29,26 @@ Standing = Literal["best", "tied", "leading", "worse", "untested"]
 Scores = Mapping[int, AnyScore]  # by seed; only runs that completed and scores with a value
 
 
-def standings(rows: Sequence[Scores], higher_is_better: bool) -> list[Standing | None]:
+@dataclass(frozen=True)
+class Standings:
+    """How all rows stand in one column.
+
+    Attributes:
+        rows: One for each row; None where it has no score.
+        over_samples: Whether intervals over samples decided for some, because the differences of
+            all seeds are equal.
+    """
+
+    rows: tuple[Standing | None, ...]
+    over_samples: bool = False
+
+
+def standings(rows: Sequence[Scores], higher_is_better: bool) -> Standings:
     """How each row stands in one column.
 
     Args:
         rows: Each row's scores of one metric; may be empty.
         higher_is_better: The direction of improvement.
-
-    Returns:
-        One for each row; None where it has no score.
     """
     means = [
         fmean(one.value for one in scores.values() if one.value is not None) if scores else None
@@ -44,15 +56,17 @@ def standings(rows: Sequence[Scores], higher_is_better: bool) -> list[Standing |
     ]
     known = [mean for mean in means if mean is not None]
     if not known:
-        return [None] * len(rows)
+        return Standings((None,) * len(rows))
     best = means.index((max if higher_is_better else min)(known))
     better = 1 if higher_is_better else -1
-    found = [
-        _standing(scores, rows[best], better) if scores and row != best else None
-        for row, scores in enumerate(rows)
-    ]
+    found: list[Standing | None] = [None] * len(rows)
+    bases: set[Basis] = set()
+    for row, scores in enumerate(rows):
+        if scores and row != best:
+            found[row], basis = _standing(scores, rows[best], better)
+            bases.add(basis)
     found[best] = _leader([one for one in found if one is not None])
-    return found
+    return Standings(tuple(found), "samples" in bases)
 
 
 def _leader(others: Sequence[Standing]) -> Standing:
@@ -61,11 +75,12 @@ def _leader(others: Sequence[Standing]) -> Standing:
     return "best" if others and set(others) == {"worse"} else "leading"
 
 
-def _standing(scores: Scores, best: Scores, better: int) -> Standing:
+def _standing(scores: Scores, best: Scores, better: int) -> tuple[Standing, Basis]:
     seeds = sorted(scores.keys() & best.keys())
     if len(seeds) < 2:
-        return "untested"
+        return "untested", "none"
     difference = difference_of([best[seed] for seed in seeds], [scores[seed] for seed in seeds])
     if difference.sign == better:  # on common seeds alone, the other one may even be ahead
-        return "worse"
-    return "untested" if difference.basis == "none" and difference.mean else "tied"
+        return "worse", difference.basis
+    untested = difference.basis == "none" and difference.mean
+    return "untested" if untested else "tied", difference.basis

@@ -48,7 +48,10 @@ A, B, FAR = (0.50, 0.60, 0.55), (0.49, 0.62, 0.53), (0.10, 0.19, 0.16)
     ],
 )
 def test_standings(rows: list[dict[int, Measurement]], expected: list[str | None]) -> None:
-    assert standings(rows, True) == expected
+    found = standings(rows, True)
+    assert found.rows == tuple(expected)
+    intervals = any(one.interval for row in rows for one in row.values())
+    assert found.over_samples == intervals  # the rows above with intervals need them
     turned = [
         {
             seed: Measurement(
@@ -61,10 +64,10 @@ def test_standings(rows: list[dict[int, Measurement]], expected: list[str | None
         }
         for row in rows
     ]
-    assert standings(turned, False) == expected
+    assert standings(turned, False) == found
 
 
-def _table(**scores: tuple[float, ...]) -> Table:
+def _table(reach: float | None = None, **scores: tuple[float, ...]) -> Table:
     (table,) = build_tables(
         Result(
             method=method,
@@ -75,7 +78,12 @@ def _table(**scores: tuple[float, ...]) -> Table:
             spec_hash=f"{method}{seed}",
             status="completed",
             metrics=(
-                Measurement(name="error", value=value, higher_is_better=False),
+                Measurement(
+                    name="error",
+                    value=value,
+                    interval=reach and ConfidenceInterval(low=value - reach, high=value + reach),
+                    higher_is_better=False,
+                ),
                 Measurement(name="scale", value=value),
             ),
         )
@@ -108,3 +116,10 @@ def test_only_what_is_told_apart_from_all_others_is_bold() -> None:
     text = to_markdown([_table(one=(0.5,), other=(0.1,))])
     assert not {"**", "≈"} & {*text.split()}
     assert "fewer than two seeds" in text
+
+
+def test_the_table_says_where_samples_decide_in_place_of_seeds() -> None:
+    text = to_markdown([_table(reach=0.1, one=(5.0, 6.0), other=(4.0, 5.0))])
+    assert "| **4.5 ± 0.71 " in text
+    assert "error: rows whose difference from the best mean is the same on all seeds" in text
+    assert "over samples, which" not in to_markdown([_table(reach=0.1, one=A, other=B)])
