@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from leaderboard.check import EXIT_CODES, Check, Finding, Kind
-from leaderboard.export import markdown_table, plain
+from leaderboard.export import markdown_table, plain, printable
 from leaderboard.page import titled
 
 _TITLES: dict[Kind, str] = {
@@ -25,7 +25,7 @@ def to_text(check: Check, baseline: str) -> str:
     """What was found, a line each, and the verdict last."""
     parts = []
     for title, findings in _sections(check):
-        lines = [_shown(_sentence(finding)) for finding in findings]
+        lines = [printable(_sentence(finding)) for finding in findings]
         parts.append("\n".join([f"{title} ({len(lines)}):", *(f"  {line}" for line in lines)]))
     parts += notes(check)
     return "\n\n".join([*parts, f"{_summary(check)} Baseline: {baseline}."]) + "\n"
@@ -63,7 +63,7 @@ def to_json(check: Check, baseline: str) -> str:
 
 def notes(check: Check) -> list[str]:
     """The notes, a line each."""
-    return [f"Note: {_shown(note)}" for note in check.notes]
+    return [f"Note: {printable(note)}" for note in check.notes]
 
 
 def changes(check: Check) -> str:
@@ -116,8 +116,3 @@ def _cells(finding: Finding) -> Sequence[str]:
         seeds,
         finding.note,
     )
-
-
-def _shown(text: str) -> str:
-    """Text in one line, without characters that a terminal would obey."""
-    return "".join(one if one.isprintable() else "?" for one in " ".join(text.split()))

@@ -165,3 +165,8 @@ def plain(text: str) -> str:
     """Text that markdown shows as it stands: no markup, no HTML, one line."""
     # An underscore inside a word is no markup, and names of metrics should stay readable.
     return re.sub(r"([\\`*|<>\[\]&~$]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """Text in one line, without characters that a terminal would obey."""
+    return "".join(one if one.isprintable() else "?" for one in " ".join(text.split()))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from bench.cli.options import RUNS
+from leaderboard.vocabulary import PRESETS
 
 if TYPE_CHECKING:
     from leaderboard.merging import Merged
@@ -221,19 +222,20 @@ def _read(
 ) -> Merged[_Record]:
     """Each run once, and the records that contradict those; says what is left out, and why."""
     from bench.errors import BenchError, counted, listed
+    from leaderboard.export import printable
 
     try:
         merged = merge(*sources)
     except ValueError as error:
         raise BenchError(str(error)) from error
     for reason in merged.broken:
-        click.echo(f"Left out: {reason}", err=True)
+        click.echo(f"Left out: {printable(reason)}", err=True)
     for conflict in merged.conflicts:
-        click.echo(str(conflict), err=True)
+        click.echo(printable(str(conflict)), err=True)
     if say_duplicates and merged.duplicates:
         pairs = listed([f"{other} is as {kept}" for kept, other in merged.duplicates])
         extra = counted(len(merged.duplicates), "further record")
-        click.echo(f"{extra} of the same runs: {pairs}.", err=True)
+        click.echo(printable(f"{extra} of the same runs: {pairs}."), err=True)
     return merged
 
 
@@ -295,13 +297,15 @@ def check_name(
     """Refuse a name that neither the catalog nor any record knows."""
     from bench.catalog import entries
     from bench.errors import UnknownName
+    from leaderboard.export import printable
 
     if name is None:
         return
     if kind == "preset":
-        known = {"smoke", "small", "paper"}
+        known: set[str] = {*PRESETS}
     else:
         known = {entry.name for entry in entries(f"{kind}s")}
     known |= {str(getattr(record, kind)) for record in (*results, *reported)}
     if name not in known:
-        raise UnknownName(kind, name, known, f"There are numbers of {', '.join(sorted(known))}.")
+        shown = sorted(map(printable, known))
+        raise UnknownName(kind, name, shown, f"There are numbers of {', '.join(shown)}.")

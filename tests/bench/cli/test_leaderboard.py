@@ -97,6 +97,24 @@ def test_sources_replace_ones_own_folders(here: Path) -> None:
     assert "0.75" in run("theirs")
 
 
+def test_what_is_said_of_records_of_others_moves_no_terminal(here: Path) -> None:
+    evil = "sefa\x1b[2J\x9b31m"
+    for folder, score in (("one", 0.5), ("two", 0.75)):
+        write_result(here / folder / "result.json", result(evil, 0, score, dataset=evil))
+    broken = (
+        result("age", 0, 0.5)
+        .model_dump_json()
+        .replace('"seed":0', f'"seed":0,{json.dumps(evil)}:1')
+    )
+    (here / "more.jsonl").write_text(broken)
+    outcome = CliRunner().invoke(command, ["one", "two", "more.jsonl", "--format", "html"])
+    assert "records of sefa?[2J?31m on sefa?[2J?31m, small, seed 0, contradict" in outcome.stderr
+    assert "Left out: more.jsonl, line 1 is not a result (sefa?[2J?31m: " in outcome.stderr
+    with pytest.raises(UnknownName, match="numbers of .*sefa") as caught:
+        run("one", "--dataset", "elsewhere")
+    assert all(one.isprintable() for one in str(caught.value) + outcome.stderr.replace("\n", ""))
+
+
 def other_extractor(method: str, seed: int, score: float) -> Result:
     found = result(method, seed, score)
     (score_of,) = found.metrics
