@@ -131,6 +131,8 @@ def command(
             err=True,
         )
     records = _named(complete.results, names) if complete else []
+    if merge_into is not None and len(records) < len(results):
+        _refuse_part(merge_into, folders)
     if record is not None:
         _keep(records, record, found.incomplete)
     if merge_into is not None:
@@ -253,6 +255,17 @@ def _write_merged(results: Sequence[Result], path: Path, incomplete: Container[P
             f"{path} cannot be written ({error.strerror or error}); name another file by --merge."
         ) from error
     click.echo(f"merged {counted(len(results), 'record')} into {path}", err=True)
+
+
+def _refuse_part(path: Path, sources: Iterable[Path]) -> None:
+    """Refuse to write some of the records over a source that may hold others."""
+    from bench.errors import BenchError
+
+    if path.resolve() in {source.resolve() for source in sources}:
+        raise BenchError(
+            f"{path} is a source too, and would lose what --track, --dataset and --preset leave "
+            "out; leave those options out, or name another file by --merge."
+        )
 
 
 def _refuse_loss(path: Path, incomplete: Container[Path], other: str) -> None:

@@ -162,6 +162,19 @@ def test_lines_that_are_no_result_are_named_and_never_written_over(here: Path) -
     assert broken.read_text() == "{"
 
 
+def test_a_source_loses_no_records_to_what_is_asked_for(here: Path) -> None:
+    run("--merge", "all.jsonl")
+    before = (here / "all.jsonl").read_bytes()
+    with pytest.raises(BenchError, match=r"^all.jsonl is a source too"):
+        run("all.jsonl", "--preset", "smoke", "--merge", "./all.jsonl", "--record", "kept")
+    assert not (here / "kept").exists()
+    assert (here / "all.jsonl").read_bytes() == before
+    run("all.jsonl", "--preset", "smoke", "--merge", "smoke.jsonl")
+    assert len((here / "smoke.jsonl").read_text().splitlines()) == 1
+    run("all.jsonl", "--track", "discovery", "--merge", "all.jsonl")  # which is all
+    assert (here / "all.jsonl").read_bytes() == before
+
+
 def test_latex() -> None:
     text = run("--track", "discovery", "--preset", "small", "--format", "latex")
     assert text.index(r"\toprule") < text.index("contrafeat & 0.6 $\\pm$ 0.14") < text.index("sefa")
