@@ -110,7 +110,7 @@ class ReportedRun:
 
 
 @dataclass(frozen=True)
-class Score:
+class ScoreText:
     """One score of one run, as text."""
 
     value: str
@@ -132,7 +132,7 @@ class ScoreTable:
 
     place: str
     runs: tuple[int, ...]
-    lines: tuple[tuple[str, str, tuple[Score, ...]], ...]
+    lines: tuple[tuple[str, str, tuple[ScoreText, ...]], ...]
     shared: str
     notes: tuple[str, ...]
 
@@ -254,17 +254,17 @@ def differing(
     return found
 
 
-def _score(measured: Measurement | None) -> Score:
+def _score(measured: Measurement | None) -> ScoreText:
     if measured is None:
-        return Score(_ABSENT)
+        return ScoreText(_ABSENT)
     if measured.value is None:
-        return Score("n/a")
+        return ScoreText("n/a")
     interval, ends = measured.interval, ""
     if interval is not None:
         level = "" if interval.level == _LEVEL else f" ({interval.level:.0%})"
         ends = f"[{interval.low:.4g}, {interval.high:.4g}]{level}"
     error = measured.standard_error
-    return Score(f"{measured.value:.4g}", ends, _ABSENT if error is None else f"{error:.2g}")
+    return ScoreText(f"{measured.value:.4g}", ends, _ABSENT if error is None else f"{error:.2g}")
 
 
 def _over_seeds(results: Sequence[Result], baselines: Mapping[str, str]) -> list[Page]:

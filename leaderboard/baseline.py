@@ -90,7 +90,7 @@ class Run(_Part):
     """Why it did not complete; never compared either."""
 
 
-class Score(_Part):
+class ScoreOverSeeds(_Part):
     """One metric of one identity, over seeds."""
 
     metric: Name
@@ -123,7 +123,7 @@ class ScoreRow(_Part):
     """What sets its runs apart from the plain ones of the preset."""
     runs: dict[NonNegativeInt, Run]
     """By seed."""
-    scores: tuple[Score, ...]
+    scores: tuple[ScoreOverSeeds, ...]
     """Most important first."""
 
     @property
@@ -202,7 +202,7 @@ def rows_of(results: Iterable[Result]) -> list[ScoreRow]:
 
 def with_further_seeds(row: ScoreRow, other: ScoreRow) -> ScoreRow:
     """A row with the runs and values that only another row of its key has the seeds of."""
-    values: dict[tuple[Any, ...], tuple[Score, dict[int, float]]] = {}
+    values: dict[tuple[Any, ...], tuple[ScoreOverSeeds, dict[int, float]]] = {}
     for score in other.scores:  # its order stays, so that accepting a part again changes nothing
         further = {seed: one for seed, one in score.values.items() if seed not in row.runs}
         values[score.kind] = score, further
@@ -222,7 +222,7 @@ def _key(place: ScoreRow | Result) -> tuple[str, ...]:
     return place.track, place.dataset, place.preset, place.method, overrides
 
 
-def _kind(metric: str, score: Score | Measurement) -> tuple[Any, ...]:
+def _kind(metric: str, score: ScoreOverSeeds | Measurement) -> tuple[Any, ...]:
     return metric, score.higher_is_better, *sorted(score.identity.items())
 
 
@@ -246,8 +246,8 @@ def _ended(run: Result) -> Run:
     return Run(status=run.status, spec_hash=run.spec_hash, message=message)
 
 
-def _score(measured: Measurement, values: dict[int, float]) -> Score:
-    return Score(
+def _score(measured: Measurement, values: dict[int, float]) -> ScoreOverSeeds:
+    return ScoreOverSeeds(
         metric=measured.name,
         higher_is_better=measured.higher_is_better,
         identity=measured.identity,

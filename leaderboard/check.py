@@ -17,7 +17,7 @@ from typing import Final, Literal
 from leaderboard.baseline import (
     Acceptance,
     Baseline,
-    Score,
+    ScoreOverSeeds,
     ScoreRow,
     Tolerance,
     Tolerances,
@@ -173,7 +173,7 @@ def _runs_compared(row: ScoreRow, result: ScoreRow) -> Iterator[Finding]:
 
 
 def _score_compared(
-    label: str, score: Score, result: ScoreRow, tolerances: Tolerances
+    label: str, score: ScoreOverSeeds, result: ScoreRow, tolerances: Tolerances
 ) -> Iterator[Finding]:
     """What became of a score, as far as the runs that it is of have completed again."""
     ended = [seed for seed in score.values if seed in result.runs]
@@ -195,7 +195,11 @@ def _score_compared(
 
 
 def _judged(
-    label: str, score: Score, now: Score, seeds: Sequence[int], tolerances: Tolerances
+    label: str,
+    score: ScoreOverSeeds,
+    now: ScoreOverSeeds,
+    seeds: Sequence[int],
+    tolerances: Tolerances,
 ) -> Finding:
     directed = score.higher_is_better is not None
     tolerance = tolerances.of(score.metric, directed=directed)
@@ -214,7 +218,7 @@ def _judged(
     )
 
 
-def _limit(tolerance: Tolerance, score: Score, before: float) -> Limit:
+def _limit(tolerance: Tolerance, score: ScoreOverSeeds, before: float) -> Limit:
     std = spread_over_seeds(list(score.values.values())).std or 0.0
     deviations = f"{tolerance.deviations:.3g} deviations over {len(score.values)} seeds"
     return max(
@@ -234,7 +238,7 @@ def _new_scores(row: ScoreRow, result: ScoreRow) -> Iterator[Finding]:
             yield Finding("new", row.label, score.metric, seeds, score.higher_is_better)
 
 
-def _why_not_comparable(score: Score, other: Score) -> str:
+def _why_not_comparable(score: ScoreOverSeeds, other: ScoreOverSeeds) -> str:
     parts = [
         f"{key} was {before} and is {now}"
         for key, before, now in identity_changes(score.identity, other.identity)

@@ -25,7 +25,7 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class ScoreSummary:
     """Fields of ``leaderboard.schema.Measurement``."""
 
     name: str
@@ -49,15 +49,15 @@ class Summary:
     spec_hash: str
     status: Status
     message: str
-    metrics: tuple[Score, ...]
+    metrics: tuple[ScoreSummary, ...]
 
-    def metric(self, name: str) -> Score | None:
+    def metric(self, name: str) -> ScoreSummary | None:
         """The score of that name, or None."""
         return next((found for found in self.metrics if found.name == name), None)
 
 
 AnyResult = Result | Summary
-AnyScore = Measurement | Score
+AnyScore = Measurement | ScoreSummary
 
 _SUMMARY = TypeAdapter(Summary)
 
@@ -80,7 +80,9 @@ def summary_of(result: Result) -> Summary:
     for one in result.metrics:
         ends = one.interval
         interval = None if ends is None else Interval(ends.low, ends.high, ends.level)
-        scores.append(Score(one.name, one.value, interval, one.higher_is_better, one.identity))
+        scores.append(
+            ScoreSummary(one.name, one.value, interval, one.higher_is_better, one.identity)
+        )
     return Summary(
         SCHEMA_VERSION,
         result.method,

@@ -110,7 +110,7 @@ def test_what_is_said_of_records_of_others_moves_no_terminal(here: Path) -> None
     outcome = CliRunner().invoke(command, ["one", "two", "more.jsonl", "--format", "html"])
     assert "records of sefa?[2J?31m on sefa?[2J?31m, small, seed 0, contradict" in outcome.stderr
     assert "Left out: more.jsonl, line 1 is not a result (sefa?[2J?31m: " in outcome.stderr
-    with pytest.raises(UnknownName, match="numbers of .*sefa") as caught:
+    with pytest.raises(UnknownName, match=r"numbers of .*sefa") as caught:
         run("one", "--dataset", "elsewhere")
     assert all(one.isprintable() for one in str(caught.value) + outcome.stderr.replace("\n", ""))
 
