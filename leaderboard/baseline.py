@@ -7,7 +7,9 @@ and why; and rows of scores, one a line, which the command writes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,8 +25,9 @@ from pydantic import (
     model_validator,
 )
 
-from leaderboard.schema import Measurement, Name, Result, Status, describe_errors
-from leaderboard.table import described
+from leaderboard.schema import Name, Status, describe_errors
+from leaderboard.summary import AnyResult, AnyScore
+from leaderboard.table import described, run_of
 
 BASELINES = Path(__file__).parent / "baselines"  # the committed ones, part of this package
 
@@ -129,7 +132,8 @@ class ScoreRow(_Part):
     @property
     def key(self) -> tuple[str, ...]:
         """What names the row."""
-        return _key(self)
+        settings = described(self.overrides)
+        return self.track, self.dataset, self.preset, self.method, settings
 
     @property
     def label(self) -> str:
@@ -192,12 +196,11 @@ def baseline_text(baseline: Baseline) -> str:
     return f'{head},\n  "rows": [\n{rows}\n  ]\n}}\n'
 
 
-def rows_of(results: Iterable[Result]) -> list[ScoreRow]:
-    """Results, each run once as ``leaderboard.merging`` gives them, as rows by their keys."""
-    grouped: dict[tuple[str, ...], list[Result]] = {}
-    for result in results:
-        grouped.setdefault(_key(result), []).append(result)
-    return [_row(sorted(runs, key=lambda run: run.seed)) for _, runs in sorted(grouped.items())]
+def rows_of(results: Iterable[AnyResult]) -> list[ScoreRow]:
+    """Results, each run once as ``leaderboard.merging`` gives them, as rows in tables' order."""
+    runs = sorted(map(run_of, results), key=itemgetter(0, 1, 2))
+    rows = groupby(runs, key=itemgetter(0, 1))
+    return [_row([run.result for run in members]) for _, members in rows]
 
 
 def with_further_seeds(row: ScoreRow, other: ScoreRow) -> ScoreRow:
@@ -217,36 +220,36 @@ def with_further_seeds(row: ScoreRow, other: ScoreRow) -> ScoreRow:
     return row.model_copy(update={"runs": runs, "scores": tuple(scores)})
 
 
-def _key(place: ScoreRow | Result) -> tuple[str, ...]:
-    overrides = json.dumps(place.overrides, sort_keys=True)  # equal ones give equal texts
-    return place.track, place.dataset, place.preset, place.method, overrides
-
-
-def _kind(metric: str, score: ScoreOverSeeds | Measurement) -> tuple[Any, ...]:
+def _kind(metric: str, score: ScoreOverSeeds | AnyScore) -> tuple[Any, ...]:
     return metric, score.higher_is_better, *sorted(score.identity.items())
 
 
-def _row(runs: list[Result]) -> ScoreRow:
+def _row(runs: Sequence[AnyResult]) -> ScoreRow:
     """The row of runs of one key and different seeds."""
-    scores: dict[tuple[Any, ...], tuple[Measurement, dict[int, float]]] = {}
+    scores: dict[tuple[Any, ...], tuple[AnyScore, dict[int, float]]] = {}
     for run in runs:
         for measured in run.metrics if run.status == "completed" else ():
             if measured.value is not None:
                 kind = _kind(measured.name, measured)
                 scores.setdefault(kind, (measured, {}))[1][run.seed] = measured.value
+    first = runs[0]
     return ScoreRow(
-        **runs[0].model_dump(include={"track", "dataset", "preset", "method", "overrides"}),
+        track=first.track,
+        dataset=first.dataset,
+        preset=first.preset,
+        method=first.method,
+        overrides=first.overrides,
         runs={run.seed: _ended(run) for run in runs},
         scores=tuple(_score(*score) for score in scores.values()),
     )
 
 
-def _ended(run: Result) -> Run:
+def _ended(run: AnyResult) -> Run:
     message = "" if run.status == "completed" else run.message
     return Run(status=run.status, spec_hash=run.spec_hash, message=message)
 
 
-def _score(measured: Measurement, values: dict[int, float]) -> ScoreOverSeeds:
+def _score(measured: AnyScore, values: dict[int, float]) -> ScoreOverSeeds:
     return ScoreOverSeeds(
         metric=measured.name,
         higher_is_better=measured.higher_is_better,

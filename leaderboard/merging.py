@@ -12,7 +12,7 @@ from leaderboard.grouping import contradict
 from leaderboard.schema import Result
 from leaderboard.store import MERGED_SUFFIX, BrokenRecord, parse_result, read_result, record_files
 from leaderboard.summary import Summary, parse_summary, summary_of
-from leaderboard.table import described
+from leaderboard.table import run_of
 
 _Record = TypeVar("_Record", Result, Summary)
 
@@ -87,7 +87,7 @@ def _merge(
     parse: Callable[[bytes, str], _Record],
 ) -> Merged[_Record]:
     merged: Merged[_Record] = Merged()
-    first: dict[tuple[str, ...], tuple[_Record, _Place]] = {}
+    first: dict[tuple[object, ...], tuple[_Record, _Place]] = {}
     for place, line in _places(sources):
         try:
             record = read(Path(place[0])) if line is None else parse(line, _named(place))
@@ -95,7 +95,7 @@ def _merge(
             merged.broken.append(str(error))
             merged.incomplete.add(Path(place[0]).resolve())
             continue
-        kept, kept_place = first.setdefault(_run(record), (record, place))
+        kept, kept_place = first.setdefault(run_of(record)[:-1], (record, place))
         if kept is record:
             merged.results.append(record)
         elif contradict(kept, record):
@@ -135,11 +135,6 @@ def _lines(path: Path) -> Iterator[tuple[_Place, bytes]]:
                     yield (named, number), line
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror or error}).") from error
-
-
-def _run(result: Result | Summary) -> tuple[str, ...]:
-    place = (result.track, result.dataset, result.preset, result.method)
-    return *place, described(result.overrides), str(result.seed)
 
 
 def _named(place: _Place) -> str:

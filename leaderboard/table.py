@@ -164,13 +164,13 @@ def build_tables(
             run names each, and nothing else comes of them.
     """
     others: dict[tuple[object, ...], list[Run]] = {}
-    for other in map(_run, contradicting):
+    for other in map(run_of, contradicting):
         others.setdefault(other[:3], []).append(other)
     pending: dict[tuple[str, str], list[ReportedNumber]] = {}
     for number in reported:
         pending.setdefault((number.track, number.dataset), []).append(number)
     tables = []
-    ordered = sorted(map(_run, results), key=itemgetter(0, 1, 2))
+    ordered = sorted(map(run_of, results), key=itemgetter(0, 1, 2))
     for (track, dataset, _, preset), members in groupby(ordered, key=itemgetter(0)):
         groups = comparable(list(members))
         for group in groups:
@@ -200,7 +200,8 @@ def build_tables(
     return sorted(tables, key=lambda table: (table.preset == "", table.track, table.dataset))
 
 
-def _run(result: AnyResult) -> Run:
+def run_of(result: AnyResult) -> Run:
+    """A result with what orders it: place, method and overrides, which name its row, and seed."""
     rank = _PRESETS.index(result.preset) if result.preset in _PRESETS else len(_PRESETS)
     place = (result.track, result.dataset, rank, result.preset)
     return Run(place, (result.method, described(result.overrides)), result.seed, result)
