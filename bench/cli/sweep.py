@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Examples:
   bench sweep tables/discovery.toml
   bench sweep tables/contrafeat-table2.toml --jobs 2 --table subspaces.md
+  bench sweep tables/leaderboard-small.toml --jobs 2
 """
 )
 @click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -34,7 +35,7 @@ Examples:
     type=click.Path(file_okay=False, path_type=Path),
     default=RUNS,
     show_default=True,
-    help="The folder of all runs.",
+    help="The folder of all runs, which directions of grids are relative to.",
 )
 @click.option(
     "--device", type=click.Choice(["cpu", "cuda"]), help="Where to compute.  [default: the best]"
@@ -61,9 +62,10 @@ def command(
     """Run all grids of TABLE and print one leaderboard.
 
     TABLE is a TOML file of [[grid]]s; finished runs are only read. A grid lists methods, datasets,
-    presets and seeds, and may hold a table [grid.set]. Where TABLE names tables of a paper, their
-    numbers stand in columns beside the measured ones. A run that goes wrong stops no other; the
-    exit code is 1, 2 or 3 if one did, as for `bench run`.
+    presets and seeds, and may hold a table [grid.set]; a grid with directions of discovery runs
+    waits for the grids before it. TABLE may include other tables. Where it names tables of a paper,
+    their numbers stand in columns beside the measured ones. A run that goes wrong stops no other;
+    the exit code is 1, 2 or 3 if one did, as for `bench run`.
     """
     from bench.errors import BenchError
     from bench.running import RunOptions
@@ -71,7 +73,7 @@ def command(
 
     if file is not None and not file.parent.is_dir():
         raise BenchError(f"There is no folder {file.parent} to write --table to; make it first.")
-    sweep = read_table(table)
+    sweep = read_table(table, out)
     specs = sweep.specs
     say_what_paper_costs(specs, out)
     outcomes = []
@@ -103,8 +105,9 @@ def _table_of(sweep: SweepTable, outcomes: list[Outcome]) -> str:
             if number.table in sweep.reported and number.method in methods
         ]
         variants = {
-            (result.method, described(result.overrides)): sweep.variants[result.spec_hash]
-            for result in results
+            (outcome.result.method, described(outcome.result.overrides)): variant
+            for outcome, variant in zip(outcomes, sweep.variants, strict=True)
+            if outcome.result
         }
         tables = beside_reported(tables, numbers, variants)
     return to_markdown(tables)

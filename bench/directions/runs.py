@@ -149,6 +149,24 @@ class DirectionRun:
         return hashlib.sha256(repr((self.spec.hash, trained, self.scale)).encode()).hexdigest()
 
 
+def with_directions(spec: RunSpec) -> RunSpec:
+    """A run with the directions that its discovery run has now; one without any as it is.
+
+    Raises:
+        BenchError: The discovery run is not there, or none to take directions from.
+    """
+    if spec.directions is None:
+        return spec
+    run = DirectionRun.find(Path(spec.directions), spec.preset, spec.seed)
+    return spec.model_copy(
+        update={
+            "directions": str(run.folder.resolve()),
+            "overrides": {**spec.overrides, "directions": run.label},
+            "contents": {**spec.contents, "directions": run.sha256},
+        }
+    )
+
+
 class _Recorded(BaseModel):
     """What is read here of a record's protocol."""
 

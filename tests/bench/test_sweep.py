@@ -12,6 +12,8 @@ from bench.resolve import RunRequest, resolve
 from bench.running import RunOptions, execute
 from bench.sweep import execute_all, exit_code, read_table
 from leaderboard.reported import load_reported
+from leaderboard.schema import Result
+from leaderboard.store import write_result
 
 TOY = RunRequest("toy_parts:ToyMethod", "toy_parts:ToyDataset", "smoke")
 GRID = """
@@ -32,6 +34,23 @@ set = { rate = 0.5 }
 """
 
 TABLES = Path(__file__).parents[2] / "tables"
+RUNS = Path("runs")
+
+# A discovery run, and one that learns from it.
+ALONG = """
+[[grid]]
+methods = ["sefa"]
+datasets = ["shapes3d"]
+presets = ["smoke"]
+seeds = "0..1"
+
+[[grid]]
+methods = ["group-vae"]
+datasets = ["shapes3d"]
+presets = ["smoke"]
+seeds = "0..1"
+directions = "discovery/shapes3d/sefa"
+"""
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -43,7 +62,7 @@ def table(folder: Path, text: str) -> Path:
 
 
 def test_a_grid_is_a_product_and_no_run_comes_twice(tmp_path: Path) -> None:
-    specs = read_table(table(tmp_path, GRID)).specs
+    specs = read_table(table(tmp_path, GRID), tmp_path).specs
     assert [(spec.preset, spec.seed) for spec in specs] == [
         ("smoke", 0),
         ("smoke", 1),
@@ -55,7 +74,7 @@ def test_a_grid_is_a_product_and_no_run_comes_twice(tmp_path: Path) -> None:
 
 
 def test_the_main_table_names_what_exists() -> None:
-    specs = read_table(TABLES / "discovery.toml").specs
+    specs = read_table(TABLES / "discovery.toml", RUNS).specs
     assert len(specs) == 33
     assert {spec.track for spec in specs} == {"discovery"}
 
@@ -74,22 +93,22 @@ def test_the_main_table_names_what_exists() -> None:
 def test_ablations_share_the_main_table_s_runs_and_name_what_papers_report(
     number: int, runs: int, unreported: set[str]
 ) -> None:
-    found = read_table(TABLES / f"contrafeat-table{number}.toml")
-    main = {spec.hash for spec in read_table(TABLES / "discovery.toml").specs}
+    found = read_table(TABLES / f"contrafeat-table{number}.toml", RUNS)
+    main = {spec.hash for spec in read_table(TABLES / "discovery.toml", RUNS).specs}
     assert len(found.specs) == runs
     assert {spec.seed for spec in found.specs} == {0}
     plain = {spec.hash for spec in found.specs if not spec.overrides}
     assert plain & main
     assert not {spec.hash for spec in found.specs if spec.overrides} & main
     known = {(one.method, one.variant) for one in load_reported() if one.table in found.reported}
-    named = {(spec.method, found.variants[spec.hash]) for spec in found.specs}
+    methods = [spec.method for spec in found.specs]
+    named = set(zip(methods, found.variants, strict=True))
     assert {variant for _, variant in named - known} == unreported
 
 
 def test_baselines_with_and_without_attention_differ_in_nothing_else() -> None:
-    configs = {
-        spec.method: spec.config for spec in read_table(TABLES / "contrafeat-table4.toml").specs
-    }
+    found = read_table(TABLES / "contrafeat-table4.toml", RUNS)
+    configs = {spec.method: spec.config for spec in found.specs}
     for name in ("recognition", "latentclr"):
         one, other = configs[name], configs[f"{name}+att"]
         changed = {key for key in one if one[key] != other[key]}
@@ -103,6 +122,9 @@ def test_baselines_with_and_without_attention_differ_in_nothing_else() -> None:
         ("reported = 'Table 7'\n[[grid]]\nmethods = ['sefa']\n", "no list of tables"),
         ("reported = ['Tabel 7']\n[[grid]]\nmethods = ['sefa']\n", "did you mean Table"),
         ("[[gird]]\n", "did you mean grid"),
+        ("include = 'all.toml'\n", "include in .*table.toml is no list of tables"),
+        ("include = ['table.toml']\n", "table.toml includes itself"),
+        ("include = ['none.toml']\n", "none.toml cannot be read"),
         ("grid = [1]\n", "has no"),
         (
             "[[grid]]\nmethods = []\ndatasets = ['shapes3d']\n",
@@ -114,7 +136,50 @@ def test_baselines_with_and_without_attention_differ_in_nothing_else() -> None:
 )
 def test_wrong_tables_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(BenchError, match=message):
-        read_table(table(tmp_path, text))
+        read_table(table(tmp_path, text), tmp_path)
+
+
+def test_tables_take_in_others_before_their_own_grids(tmp_path: Path) -> None:
+    (tmp_path / "main.toml").write_text(GRID)
+    own = "include = ['main.toml']\n" + GRID.replace('"0..1"', "5", 1).replace("1\n", "0\n")
+    specs = read_table(table(tmp_path, own), tmp_path).specs
+    assert [(spec.preset, spec.seed) for spec in specs] == [
+        *(("smoke", 0), ("smoke", 1), ("small", 0), ("small", 1)),
+        *(("smoke", 5), ("small", 5)),
+    ]
+
+
+def test_directions_may_be_of_runs_before_them_in_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *found, first, second = read_table(table(tmp_path, ALONG), tmp_path).specs
+    sefa = [tmp_path / spec.folder for spec in found]
+    assert [Path(spec.directions or "") for spec in (first, second)] == sefa
+    with pytest.raises(MissingFile, match=r"There is no run .*; give --directions"):
+        read_table(table(tmp_path, ALONG.partition("\n\n")[2]), tmp_path)
+    record = Result(
+        **found[0].model_dump(include={"method", "track", "dataset", "preset", "seed"}),
+        spec_hash=found[0].hash,
+        status="diverged",
+        message="It grew.",
+    )
+    write_result(sefa[0] / "result.json", record)
+    (sefa[0] / "spec.json").write_text(found[0].model_dump_json())
+    # What is there already and not completed does not keep the table from being read.
+    again = read_table(table(tmp_path, ALONG), tmp_path).specs[2]
+    assert again.directions == str(sefa[0])
+    options = RunOptions(tmp_path, device="cpu", quiet=True)
+    failed = list(execute_all([again, second], options))
+    assert [outcome.exit_code for outcome in failed] == [2, 2]
+    assert str(failed[0].error) == (
+        f"The run in {sefa[0]} is diverged; give one that is completed."
+    )
+    completed = {"status": "completed", "message": "", "protocol": {"edit_scale": 0.5}}
+    write_result(sefa[0] / "result.json", record.model_copy(update=completed))
+    monkeypatch.setattr("bench.sweep.execute", lambda spec, _: None)
+    (outcome,) = execute_all([again], options)
+    assert outcome.spec.overrides == {"directions": "sefa"}
+    assert len(outcome.spec.contents["directions"]) == 64
 
 
 def test_one_run_stops_no_other(tmp_path: Path) -> None:
