@@ -1,12 +1,92 @@
-"""What the tests of HTML pages share: a page as a machine reads it."""
+"""What the tests of HTML pages share: a page as a machine reads it, and in a browser.
+
+The browser is Chromium without a window, if there is one: Debian's package `chromium`.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import re
+import shutil
+import subprocess
+from html import unescape
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 VOID = {"meta", "img", "input", "path", "polyline", "br", "link", "wbr"}
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+# What scripts on pages begin with: `widths` says how wide the page is in a window of a width, with
+# all details open, and `tell` ends the script with what it found.
+SCRIPT = """
+const found = {};
+const whole = document.documentElement.outerHTML;
+const widths = async (wanted) => {
+  const frame = document.createElement("iframe");
+  frame.style.width = `${wanted}px`;
+  frame.style.border = "0";
+  frame.srcdoc = whole;
+  const loaded = new Promise((done) => frame.addEventListener("load", done));
+  document.body.append(frame);
+  await loaded;
+  const inner = frame.contentDocument;
+  for (const details of inner.querySelectorAll("details")) details.open = true;
+  return [frame.contentWindow.innerWidth, inner.documentElement.scrollWidth];
+};
+const tell = async () => {
+  found.loaded = performance.getEntriesByType("resource").map((one) => one.name)
+    .filter((name) => !name.startsWith("data:"));
+  found.widths = [await widths(320), await widths(1280)];
+  found.ran = String(window.evil);
+  document.body.append(Object.assign(document.createElement("pre"),
+    { id: "found", textContent: JSON.stringify(found) }));
+};
+"""
+
+
+def in_browser(text: str, script: str, folder: Path) -> dict[str, Any]:
+    """What a script finds on a page that lets no other run; nothing may go wrong or be stopped.
+
+    The page has no text that runs or loads, and nothing of it juts out of narrow windows.
+    """
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"no browser is installed: none of {', '.join(BROWSERS)} is on the path")
+    script = f"{SCRIPT}if (window === top) (async () => {{{script}}})().then(tell);"
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    before = "script-src" if "script-src" in text else "default-src 'none'"
+    after = before if before == "script-src" else f"{before}; script-src"
+    text = text.replace(before, f"{after} 'sha256-{digest}'", 1)
+    path = folder / "page.html"
+    path.write_text(text.replace("</body>", f"<script>{script}</script></body>"), "utf-8")
+    options = (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={folder / 'browser'}",
+        "--hide-scrollbars",
+        "--virtual-time-budget=5000",
+        "--enable-logging=stderr",
+        "--dump-dom",
+    )
+    outcome = subprocess.run(
+        [browser, *options, path.as_uri()], capture_output=True, text=True, timeout=300, check=True
+    )
+    match = re.search(r'<pre id="found">(.*?)</pre>', outcome.stdout, re.DOTALL)
+    assert match is not None, outcome.stderr
+    assert "CONSOLE" not in outcome.stderr  # no error, and nothing that the page's policy stopped
+    found: dict[str, Any] = json.loads(unescape(match[1]))
+    assert found["widths"] == [[320, 320], [1280, 1280]]
+    assert found["ran"] == "undefined"
+    assert not found["loaded"]
+    return found
 
 
 class Parsed(HTMLParser):

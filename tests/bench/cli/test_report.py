@@ -21,12 +21,12 @@ from bench.report import ReportedRun, labels, report
 from bench.spec import parse_assignments
 from leaderboard.schema import ConfidenceInterval, Measurement, Result
 from leaderboard.store import record_path, write_result
-from tests.html_page import Parsed
+from tests.html_page import Parsed, in_browser
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}&amp;"
+EVIL = "\"'><script>window.evil = 1</script><img src=x onerror=window.evil=2>{{ 7 * 7 }}&amp;"
 
 
 def result(**changes: Any) -> Result:
@@ -171,7 +171,7 @@ def test_seeds_are_taken_together_too(tmp_path: Path, runs: list[Path]) -> None:
     assert "0.4321 ± 0 [0.41, 0.45]" in words
 
 
-def test_text_of_a_record_is_never_markup(tmp_path: Path) -> None:
+def test_text_of_a_record_is_never_markup_and_a_browser_shows_the_page(tmp_path: Path) -> None:
     evil = result(
         method=EVIL,
         dataset=EVIL,
@@ -198,6 +198,8 @@ def test_text_of_a_record_is_never_markup(tmp_path: Path) -> None:
         assert EVIL in parsed.text
         assert f"Traceback {EVIL}" in parsed.text
         assert "<script" not in text
+    pictures = "found.pictures = [...document.images].map((one) => one.naturalWidth);"
+    assert in_browser(page(path, plain)[0], pictures, tmp_path)["pictures"] == [1, 1]
 
 
 def test_figures_are_taken_from_the_runs_own_folder_only(tmp_path: Path) -> None:
