@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 Examples:
   bench test my_module:MyMethod
   bench test my_module:MyMethod --dataset shapes3d-attributes --json
+  bench test group-vae --directions runs/discovery/shapes3d/sefa
 """
 )
 @click.argument("method")
@@ -24,9 +26,17 @@ Examples:
     "--dataset",
     help="A name of `bench list datasets`.  [default: the embedded one of the method's track]",
 )
+@click.option(
+    "--directions",
+    type=click.Path(path_type=Path),
+    help="A finished discovery run, for a method that learns from its directions; or the folder of "
+    "a discovery method's runs, for that of the preset smoke with seed 0.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_context
-def command(ctx: click.Context, method: str, dataset: str | None, as_json: bool) -> None:
+def command(
+    ctx: click.Context, method: str, dataset: str | None, directions: Path | None, as_json: bool
+) -> None:
     """Check that METHOD keeps the contract of methods, on the CPU, with its preset smoke.
 
     METHOD is package.module:Class, or a name of `bench list methods`. Each check says what it
@@ -35,7 +45,7 @@ def command(ctx: click.Context, method: str, dataset: str | None, as_json: bool)
     from bench.conformance import conformance
 
     findings: list[Finding] = []
-    for finding in conformance(method, dataset):
+    for finding in conformance(method, dataset, directions):
         findings.append(finding)
         if not as_json:
             click.echo(f"{finding.status:<7}  {finding.check:<12}  {finding.found}")

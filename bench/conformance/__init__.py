@@ -37,12 +37,16 @@ class Finding:
     remedy: str = ""
 
 
-def conformance(method: str, dataset: str | None = None) -> Iterator[Finding]:
+def conformance(
+    method: str, dataset: str | None = None, directions: Path | None = None
+) -> Iterator[Finding]:
     """Check a method.
 
     Args:
         method: A name of the catalog, or ``package.module:Class``.
         dataset: The dataset to train on; None for the embedded one of the method's track.
+        directions: The discovery run, or the folder of one method's smoke runs, that a method which
+            learns from directions is trained on.
 
     Yields:
         The finding of each check, as soon as it is known.
@@ -59,7 +63,8 @@ def conformance(method: str, dataset: str | None = None) -> Iterator[Finding]:
     with TemporaryDirectory() as folder:
         subject = None
         if not obstacle:
-            subject = Subject(resolve(RunRequest(method, chosen, "smoke"), 0), Path(folder))
+            request = RunRequest(method, chosen, "smoke", directions=directions)
+            subject = Subject(resolve(request, 0), Path(folder))
             subject.parts  # noqa: B018  # what is missing of them is not the method's fault
         yield from _findings(CHECKS_OF_RUNS, subject, kind, obstacle)
 

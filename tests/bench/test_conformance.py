@@ -59,6 +59,7 @@ def test_wrong_input_exits_2() -> None:
         (["no_such_module_here:Thing"], "cannot be imported"),
         (["toy_parts:ToyMethod"], "implies no dataset; name one with --dataset"),
         (["sefa", "--dataset", "shapes3"], "did you mean"),
+        (["toy_parts:ToyMethod", *TOYS, "--directions", "nowhere"], "There is no run nowhere"),
     ):
         done = CliRunner().invoke(main, ["test", *arguments])
         assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
