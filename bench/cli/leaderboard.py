@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from bench.cli.options import RUNS
 from leaderboard.vocabulary import PRESETS
@@ -86,7 +89,9 @@ Examples:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write all these records to one FILE.jsonl, which is read much faster.",
 )
+@click.pass_context
 def command(
+    ctx: click.Context,
     sources: tuple[Path, ...],
     track: str | None,
     dataset: str | None,
@@ -104,12 +109,18 @@ def command(
 
     One table for each track, dataset and preset; values that are not comparable (another
     extractor, predictor or sample count) never share a column. Reported numbers stay apart.
+
+    On a terminal and without --format, tables are laid out for its width in place of markdown.
     """
     from leaderboard import export, latex
     from leaderboard.merging import merge, merge_summaries
     from leaderboard.reported import load_reported
     from leaderboard.table import build_tables
+    from leaderboard.terminal import to_terminal
 
+    width = _terminal_width()
+    if width is not None and ctx.get_parameter_source("form") is ParameterSource.DEFAULT:
+        form = "terminal"
     folders = _sources(sources, runs)
     form = "json" if as_json else form
     # What is written, or shown in full, is what the tables are made of.
@@ -142,12 +153,18 @@ def command(
         "json": export.to_json,
         "csv": export.to_csv,
         "latex": latex.to_latex,
+        "terminal": partial(to_terminal, width=width or 0),
         "html": partial(_html, results=records, track=track, preset=preset),
     }
     beside = _named(reported, names | {"preset": None})
     left_out = [conflict.result for conflict in found.conflicts]
     tables = build_tables(wanted, beside, baselines(), left_out)
     click.echo(write[form](tables), nl=False)
+
+
+def _terminal_width() -> int | None:
+    """How many characters a line has where tables are printed; None if not to a terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _html(

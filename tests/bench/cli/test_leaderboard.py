@@ -57,6 +57,17 @@ def test_runs_and_records_share_a_table_with_reported_numbers_below() -> None:
     assert "smoke" not in text
 
 
+def test_on_a_terminal_tables_are_as_wide_as_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ("--track", "discovery", "--preset", "small")
+    piped = run(*asked)
+    monkeypatch.setattr(leaderboard, "_terminal_width", lambda: 60)
+    shown = run(*asked)
+    assert max(map(len, shown.splitlines())) <= 60
+    assert "contrafeat  0.6 ± 0.14  2      completed" in shown
+    assert run(*asked, "--format", "md") == piped
+    assert json.loads(run(*asked, "--json"))
+
+
 def test_results_can_be_kept_as_records(here: Path) -> None:
     run("--preset", "small", "--record", "kept")
     kept = {(one.method, one.seed) for one in find_results(here / "kept")}
