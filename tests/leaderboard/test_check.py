@@ -22,29 +22,18 @@ from leaderboard.baseline import (
 from leaderboard.check import Check, accepted, compare
 from leaderboard.check_export import changes, to_json, to_markdown, to_text
 from leaderboard.schema import Measurement, Result
+from tests.records import record, score
 
 EXACT = Tolerance(absolute=0.0, relative=0.0, deviations=0.0)
 IDENTITY = {"predictor": "ab" * 32, "samples": 100}
 
 
 def _score(value, name="accuracy", better=True, identity=None) -> Measurement:
-    return Measurement(
-        name=name, value=value, higher_is_better=better, identity=identity or IDENTITY
-    )
+    return score(value, name=name, higher_is_better=better, identity=identity or IDENTITY)
 
 
 def _run(*scores, seed=0, method="stargan", **changes) -> Result:
-    fields = {
-        "method": method,
-        "track": "editing",
-        "dataset": "digits",
-        "preset": "small",
-        "seed": seed,
-        "spec_hash": f"{method}{seed}",
-        "status": "completed",
-        "metrics": scores,
-    }
-    return Result.model_validate(fields | changes)
+    return record(method, seed, *scores, track="editing", dataset="digits", **changes)
 
 
 def _runs(values, **changes) -> list[Result]:

@@ -17,8 +17,9 @@ from leaderboard.claims import Claim, PaperClaims, Side, load_claims
 from leaderboard.claims_export import to_csv, to_json, to_markdown
 from leaderboard.differences import difference_of, more_seeds
 from leaderboard.reported import load_reported
-from leaderboard.schema import ConfidenceInterval, Measurement, Result
+from leaderboard.schema import Measurement, Result
 from leaderboard.verdicts import judge
+from tests.records import record, score
 
 IDENTITY = {"predictor": "ab" * 32, "samples": 100}
 NARROW, WIDE = (0.19, 0.2, 0.21), (0.1, 0.2, 0.3)  # differences that seeds decide, and do not
@@ -45,28 +46,12 @@ def _side(side) -> Side:
 
 
 def _score(value, reach=None, identity=None) -> Measurement:
-    below, above = reach if isinstance(reach, tuple) else (reach, reach)
-    return Measurement(
-        name="s_disen",
-        value=value,
-        interval=reach and ConfidenceInterval(low=value - below, high=value + above),
-        higher_is_better=True,
-        identity=IDENTITY if identity is None else identity,
-    )
+    return score(value, reach, identity=IDENTITY if identity is None else identity)
 
 
 def _run(method, value, seed=0, reach=None, identity=None, **changes) -> Result:
-    fields = {
-        "method": method,
-        "track": "discovery",
-        "dataset": "shapes3d",
-        "preset": "small",
-        "seed": seed,
-        "spec_hash": f"{method}{seed}",
-        "status": "completed",
-        "metrics": () if value is None else (_score(value, reach, identity),),
-    }
-    return Result.model_validate(fields | changes)
+    metrics = () if value is None else (_score(value, reach, identity),)
+    return record(method, seed, *metrics, **changes)
 
 
 def _runs(method, values, **changes) -> list[Result]:

@@ -13,6 +13,7 @@ from leaderboard.export import to_csv, to_markdown
 from leaderboard.reported import load_reported
 from leaderboard.schema import Measurement, Result
 from leaderboard.table import build_tables
+from tests.records import record, score
 
 NUMBERS = [
     number
@@ -21,18 +22,8 @@ NUMBERS = [
 ]
 
 
-def _result(method: str, score: float, **overrides: JsonValue) -> Result:
-    return Result(
-        method=method,
-        track="discovery",
-        dataset="shapes3d",
-        preset="small",
-        seed=0,
-        overrides=overrides,
-        spec_hash=f"{method}{score}",
-        status="completed",
-        metrics=(Measurement(name="s_disen", value=score, higher_is_better=True),),
-    )
+def _result(method: str, value: float, **overrides: JsonValue) -> Result:
+    return record(method, 0, score(value), overrides=overrides)
 
 
 def test_reported_numbers_have_columns_of_their_own_in_the_rows_of_their_variants() -> None:

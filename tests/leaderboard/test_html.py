@@ -17,33 +17,27 @@ from leaderboard.claims import PaperClaims
 from leaderboard.details import in_common
 from leaderboard.html import to_html
 from leaderboard.reported import ReportedNumber
-from leaderboard.schema import ConfidenceInterval, Measurement, Result
+from leaderboard.schema import Result
 from leaderboard.table import build_tables
 from leaderboard.verdicts import judge_papers
 from tests.html_page import Parsed, in_browser
+from tests.records import record, score
 
 EVIL = "\"'></script><script>window.evil = 1</script><img src=x onerror=alert(2)>{{ 7 * 7 }}&amp;"
 
 
-def run(method: str, seed: int, score: float | None, **changes: Any) -> Result:
-    interval = score and ConfidenceInterval(low=score - 0.125, high=score + 0.125)
+def run(method: str, seed: int, value: float | None, **changes: Any) -> Result:
     fields = {
-        "method": method,
-        "track": "discovery",
-        "dataset": "shapes3d",
-        "preset": "small",
-        "seed": seed,
         "spec_hash": f"hash{seed}",
-        "status": "completed",
         "metrics": (
-            Measurement(name="s_disen", value=score, interval=interval, higher_is_better=True),
-            Measurement(name="fd", value=3.0 if score else 9.0, higher_is_better=False),
+            score(value, 0.125),
+            score(3.0 if value else 9.0, name="fd", higher_is_better=False),
         ),
         "protocol": {"options": {"samples": 100}, "edit_scale": seed},
         "provenance": {"packages": {"torch": "2.12.0"}, "commit": "abc123"},
         "figures": ("figures/traversals.png",),
     }
-    return Result.model_validate(fields | changes)
+    return record(method, seed, **fields | changes)
 
 
 def reported(method: str, **changes: Any) -> ReportedNumber:

@@ -12,34 +12,22 @@ from scipy import stats
 
 from leaderboard.export import to_csv, to_json, to_markdown
 from leaderboard.reported import ReportedNumber
-from leaderboard.schema import ConfidenceInterval, Measurement, Result
+from leaderboard.schema import Measurement, Result
 from leaderboard.table import build_tables
+from tests import records
 
 PAIRS = {"plus": "plain"}
 IDENTITY = {"predictor": "ab" * 32, "samples_per_direction": 100}
 
 
 def _result(method="contrafeat", seed=0, score=0.4, identity=None, **changes) -> Result:
-    fields = {
-        "method": method,
-        "track": "discovery",
-        "dataset": "shapes3d",
-        "preset": "small",
-        "seed": seed,
-        "spec_hash": f"hash{seed}",
-        "status": "completed",
-        "metrics": [
-            Measurement(name="edit_scale", value=2 * score),
-            Measurement(
-                name="s_disen",
-                value=score,
-                interval=ConfidenceInterval(low=score - 0.1, high=score + 0.2),
-                higher_is_better=True,
-                identity=IDENTITY if identity is None else identity,
-            ),
-        ],
-    }
-    return Result.model_validate(fields | changes)
+    metrics = [
+        Measurement(name="edit_scale", value=2 * score),
+        records.score(score, (0.1, 0.2), identity=IDENTITY if identity is None else identity),
+    ]
+    return records.record(
+        method, seed, **{"spec_hash": f"hash{seed}", "metrics": metrics} | changes
+    )
 
 
 def _failed(method="contrafeat", seed=0, status="diverged") -> Result:

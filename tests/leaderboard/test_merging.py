@@ -9,33 +9,22 @@ import pytest
 
 import leaderboard
 from leaderboard.merging import merge, merge_summaries
-from leaderboard.schema import ConfidenceInterval, Measurement, Result
+from leaderboard.schema import Measurement, Result
 from leaderboard.store import record_path, write_merged, write_result
 from leaderboard.summary import summary_of
 from leaderboard.table import build_tables
+from tests import records
 
 
 def _result(method: str = "sefa", seed: int = 0, score: float = 0.5, **changes: object) -> Result:
-    measured = Measurement(
-        name="s_disen",
-        value=score,
-        interval=ConfidenceInterval(low=score - 0.1, high=score + 0.1),
-        higher_is_better=True,
-        identity={"samples": 100, "step": 0.5, "predictor": "ab" * 32},
-    )
+    identity = {"samples": 100, "step": 0.5, "predictor": "ab" * 32}
+    measured = records.score(score, 0.1, identity=identity)
     fields = {
-        "method": method,
-        "track": "discovery",
-        "dataset": "shapes3d",
-        "preset": "small",
-        "seed": seed,
         "overrides": {"layers": [1, None], "mask": {"kind": "L2"}},
-        "spec_hash": f"{method}{seed}",
-        "status": "completed",
         "metrics": (measured, Measurement(name="accuracy", value=None)),
         "provenance": {"torch": "2.12.0"},
     }
-    return Result.model_validate(fields | changes)
+    return records.record(method, seed, **fields | changes)
 
 
 def _failed() -> Result:

@@ -10,37 +10,26 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from leaderboard.schema import ConfidenceInterval, Measurement, Result
+from leaderboard.schema import Measurement, Result
 from leaderboard.store import BrokenRecord, find_results, read_result, record_path, write_result
+from tests.records import record, score
 
 
 def _result(**changes) -> Result:
     identity = {"predictor": "ab" * 32, "samples_per_direction": 100, "step": 0.5}
     fields = {
         "method": "contrafeat",
-        "track": "discovery",
-        "dataset": "shapes3d",
-        "preset": "small",
-        "seed": 0,
         "overrides": {"steps": 10, "layers": [1, 2]},
         "spec_hash": "0123abcd",
-        "status": "completed",
         "metrics": [
-            Measurement(
-                name="s_disen",
-                value=0.4,
-                interval=ConfidenceInterval(low=0.35, high=0.45),
-                standard_error=0.02,
-                higher_is_better=True,
-                identity=identity,
-            ),
+            score(0.4, 0.05, standard_error=0.02, identity=identity),
             Measurement(name="accuracy", value=None),
         ],
         "protocol": {"reading": "signed-mean"},
         "provenance": {"torch": "2.12.0", "weights": {"generator": "cd" * 32}},
         "figures": ["figures/traversal.png"],
     }
-    return Result.model_validate(fields | changes)
+    return record(**fields | changes)
 
 
 def test_a_result_comes_back_as_it_was_written(tmp_path):

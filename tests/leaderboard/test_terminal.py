@@ -7,9 +7,9 @@ import re
 import pytest
 from rich.cells import cell_len
 
-from leaderboard.schema import ConfidenceInterval, Measurement, Result
 from leaderboard.table import Table, build_tables
 from leaderboard.terminal import to_terminal
+from tests.records import record, score
 
 EVIL = "[bold]evil[/bold]\x1b[2J:boom:"
 
@@ -18,24 +18,14 @@ EVIL = "[bold]evil[/bold]\x1b[2J:boom:"
 def tables() -> list[Table]:
     """Five metrics of two methods, the first of them far better in all."""
     return build_tables(
-        Result(
-            method=method,
-            track="discovery",
-            dataset="shapes3d",
-            preset="small",
-            seed=seed,
-            overrides={"layers": [*range(30)]} if method == "long" else {},
-            spec_hash=f"{method}{seed}",
-            status="completed",
-            metrics=tuple(
-                Measurement(
-                    name=f"metric_{place}",
-                    value=(better := value + place + seed / 100),
-                    interval=ConfidenceInterval(low=better - 0.25, high=better + 0.25),
-                    higher_is_better=True,
-                )
+        record(
+            method,
+            seed,
+            *(
+                score(value + place + seed / 100, 0.25, name=f"metric_{place}")
                 for place in range(5)
             ),
+            overrides={"layers": [*range(30)]} if method == "long" else {},
         )
         for method, value in ((EVIL, 100.0), ("long", 50.0))
         for seed in range(2)

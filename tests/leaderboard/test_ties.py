@@ -5,22 +5,15 @@ from __future__ import annotations
 import pytest
 
 from leaderboard.export import to_markdown
-from leaderboard.schema import ConfidenceInterval, Measurement, Result
+from leaderboard.schema import ConfidenceInterval, Measurement
 from leaderboard.table import Table, build_tables
 from leaderboard.ties import standings
+from tests.records import record, score
 
 
 def _scores(*values: float | None, reach: float | None = None) -> dict[int, Measurement]:
     """Scores of the seeds 0, 1 ...; None where a seed has none."""
-    return {
-        seed: Measurement(
-            name="score",
-            value=value,
-            interval=reach and ConfidenceInterval(low=value - reach, high=value + reach),
-        )
-        for seed, value in enumerate(values)
-        if value is not None
-    }
+    return {seed: score(value, reach) for seed, value in enumerate(values) if value is not None}
 
 
 A, B, FAR = (0.50, 0.60, 0.55), (0.49, 0.62, 0.53), (0.10, 0.19, 0.16)
@@ -69,23 +62,11 @@ def test_standings(rows: list[dict[int, Measurement]], expected: list[str | None
 
 def _table(reach: float | None = None, **scores: tuple[float, ...]) -> Table:
     (table,) = build_tables(
-        Result(
-            method=method,
-            track="discovery",
-            dataset="shapes3d",
-            preset="small",
-            seed=seed,
-            spec_hash=f"{method}{seed}",
-            status="completed",
-            metrics=(
-                Measurement(
-                    name="error",
-                    value=value,
-                    interval=reach and ConfidenceInterval(low=value - reach, high=value + reach),
-                    higher_is_better=False,
-                ),
-                Measurement(name="scale", value=value),
-            ),
+        record(
+            method,
+            seed,
+            score(value, reach, name="error", higher_is_better=False),
+            Measurement(name="scale", value=value),
         )
         for method, values in scores.items()
         for seed, value in enumerate(values)

@@ -21,21 +21,13 @@ from leaderboard.claims import load_claims
 from leaderboard.schema import Measurement, Result
 from leaderboard.store import record_path, write_result
 from leaderboard.verdicts import judge
+from tests import records
 
 TABLES = Path(__file__).parents[3] / "tables"
 
 
 def keep(method: str, seed: int, score: float, folder: str, preset: str = "small") -> None:
-    result = Result(
-        method=method,
-        track="discovery",
-        dataset="shapes3d",
-        preset=preset,
-        seed=seed,
-        spec_hash=f"{method}{seed}",
-        status="completed",
-        metrics=(Measurement(name="s_disen", value=score, higher_is_better=True),),
-    )
+    result = records.record(method, seed, records.score(score), preset=preset)
     write_result(record_path(Path(folder), result), result)
 
 

@@ -13,20 +13,13 @@ from click.testing import CliRunner
 from bench.cli import leaderboard
 from bench.cli.leaderboard import command
 from bench.errors import BenchError, UnknownName
-from leaderboard.schema import Measurement, Result
+from leaderboard.schema import Result
 from leaderboard.store import find_results, record_path, write_result
+from tests import records
 
 
 def result(method: str, seed: int, score: float, **other: str) -> Result:
-    fields = {"track": "discovery", "dataset": "shapes3d", "preset": "small"} | other
-    return Result(
-        method=method,
-        seed=seed,
-        spec_hash=f"{method}{seed}",
-        status="completed",
-        metrics=(Measurement(name="s_disen", value=score, higher_is_better=True),),
-        **fields,  # type: ignore[arg-type]
-    )
+    return records.record(method, seed, records.score(score), **other)
 
 
 @pytest.fixture(autouse=True)
