@@ -7,15 +7,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from bench.errors import BenchError
+from bench.spec import check_keys
 
 _BOUNDS = {
-    "minimum": "of at least",
-    "exclusiveMinimum": "above",
-    "maximum": "of at most",
-    "exclusiveMaximum": "below",
+    "minimum": "of at least {:g}",
+    "exclusiveMinimum": "above {:g}",
+    "maximum": "of at most {:g}",
+    "exclusiveMaximum": "below {:g}",
+    "multipleOf": "divisible by {:g}",
+    "minLength": "of length {} or more",
+    "maxLength": "of length {} or less",
+    "pattern": "matching {}",
+    "minItems": "of at least {}",
+    "maxItems": "of at most {}",
 }
 _WORDS = {
     "boolean": "true or false",
@@ -45,6 +55,28 @@ def wrong_values(model: Any, values: Mapping[str, Any], error: ValidationError) 
     schema = TypeAdapter(model).json_schema()
     reasons = (_reason(one, schema, values) for one in error.errors())
     return "; ".join(dict.fromkeys(reasons))  # each part of a union has an error of its own
+
+
+@contextmanager
+def wrong_settings_explained(
+    model: type[BaseModel], settings: Mapping[str, Any], what: str
+) -> Iterator[None]:
+    """Refuse settings that a model does not know, and turn its refusals into one sentence.
+
+    Args:
+        model: The pydantic model that is made of them within.
+        settings: What ``--set`` asks for.
+        what: What one of them is, such as ``setting of contrafeat``.
+
+    Raises:
+        BenchError: A setting is unknown, wrong or out of range.
+    """
+    check_keys(settings, model.model_fields, what)
+    try:
+        yield
+    except ValidationError as error:
+        reason = wrong_values(model, settings, error)
+        raise BenchError(f"Wrong {what}: {reason}; change it with --set.") from error
 
 
 def part_of(schema: _Schema, name: str, definitions: _Schema) -> _Schema | None:
@@ -84,14 +116,20 @@ def _alternatives(schema: _Schema) -> Iterator[str]:
     elif schema.get("format") == "path":
         yield "a path"
     else:
-        bounds = [f"{words} {schema[key]:g}" for key, words in _BOUNDS.items() if key in schema]
-        kind = _WORDS.get(schema.get("type", ""), "any value")
-        yield " ".join([kind, " and ".join(bounds)]) if bounds else kind
+        yield _bounded(_WORDS.get(schema.get("type", ""), "any value"), schema)
 
 
 def _list(schema: _Schema) -> str:
     items = schema.get("prefixItems") or [schema.get("items", {})]
     each = " and ".join(dict.fromkeys(map(allowed, items)))
-    count = f" of at least {schema['minItems']}" if "minItems" in schema else ""
-    count = f" of {len(items)}" if "prefixItems" in schema else count
-    return f"a list{count} (each {each})"
+    if schema.get("uniqueItems"):
+        each += ", none twice"
+    count = schema.get("minItems")
+    exact = count is not None and count == schema.get("maxItems")
+    return f"{f'a list of {count}' if exact else _bounded('a list', schema)} (each {each})"
+
+
+def _bounded(kind: str, schema: _Schema) -> str:
+    """A kind of value with the bounds that a schema sets to it."""
+    bounds = [words.format(schema[key]) for key, words in _BOUNDS.items() if key in schema]
+    return " ".join([kind, " and ".join(bounds)]) if bounds else kind

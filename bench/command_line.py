@@ -10,9 +10,7 @@ from typing import Any
 
 from bench.spec import parse_assignments
 from leaderboard.schema import Result
-
-OPTIONS = ("generator", "predictor", "checkpoint", "extractor", "limit", "precision")
-_OPTIONS_OF_FOLDERS = {"directions": "directions", "artefact": "artefacts"}  # as in a spec
+from leaderboard.vocabulary import ASKED
 
 
 def command_line(
@@ -35,13 +33,13 @@ def command_line(
     if spec.get("data"):
         asked.append(("--data", str(spec["data"])))
     for key, value in result.overrides.items():
-        if key in OPTIONS or key in _OPTIONS_OF_FOLDERS:
-            place = spec.get(_OPTIONS_OF_FOLDERS.get(key, key)) or value
+        if key in ASKED:
+            place = spec.get("artefacts" if key == "artefact" else key) or value
             places = place if isinstance(place, list) else [place]
             asked += [(f"--{key}", str(one)) for one in places]
         else:
             name = key.removeprefix("method.")
-            asked.append(("--set", _assignment(name if name in OPTIONS else key, value)))
+            asked.append(("--set", _assignment(name if name in ASKED else key, value)))
     return " \\\n  ".join(["bench run", *map(shlex.join, asked)])
 
 

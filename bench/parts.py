@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 
 from baselines.base import DirectionPairSet, TrainingData
 from baselines.nets.single_layer import layered
-from bench.allowed import wrong_values
+from bench.allowed import wrong_settings_explained
 from bench.catalog import lookup
 from bench.data.base import Dataset, Split
 from bench.data.factor_pairs import FactorPairs
@@ -26,7 +24,7 @@ from bench.extractors import load_extractor
 from bench.generators import load_generator
 from bench.predictors import load_predictor
 from bench.settings import options_model
-from bench.spec import RunSpec, check_keys
+from bench.spec import RunSpec
 
 
 @dataclass
@@ -124,9 +122,9 @@ def open_dataset(name: str, path: Path | None, options: Mapping[str, Any]) -> Da
     """
     dataset: type[Dataset] = lookup("datasets", name).load()
     arguments = dict(options)
-    known = [key for key in inspect.signature(dataset).parameters if key not in ("path", "device")]
-    check_keys(arguments, known, f"option of the dataset {name}")
-    _check_types(dataset, arguments)
+    model = options_model(dataset)
+    with wrong_settings_explained(model, arguments, f"option of the dataset {name}"):
+        model.model_validate(arguments)
     if dataset.needs_path:
         arguments["path"] = path or _default_place(name, dataset.installed)
     elif path is not None:
@@ -135,17 +133,6 @@ def open_dataset(name: str, path: Path | None, options: Mapping[str, Any]) -> Da
         return dataset(**arguments)
     except (TypeError, ValueError) as error:
         raise BenchError(f"The dataset {name} cannot be opened: {error}") from error
-
-
-def _check_types(dataset: type[Dataset], options: Mapping[str, Any]) -> None:
-    model = options_model(dataset)
-    try:
-        model.model_validate(options)
-    except ValidationError as error:
-        raise BenchError(
-            f"Wrong option of the dataset {dataset.name}: {wrong_values(model, options, error)}; "
-            "change it with --set."
-        ) from error
 
 
 def _default_place(name: str, installed: Path | None) -> Path:

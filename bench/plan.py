@@ -12,13 +12,14 @@ import torch
 
 from bench import resume
 from bench.checkpoints.states import read_states
+from bench.contents import ABSENT
 from bench.directions.runs import DirectionRun
 from bench.downloads import Download, downloads, present
 from bench.errors import BenchError
 from bench.generators import load_generator
 from bench.parts import load_parts, open_dataset
 from bench.predictors import load_predictor
-from bench.resolve import ABSENT, load_method, load_track
+from bench.resolve import load_method, load_track
 from bench.rundir import RunDirectory
 from bench.running import build_method, stage_artefacts
 from bench.spec import RunSpec

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -24,12 +23,11 @@ from torch.nn import functional
 
 from baselines.base import FeatureExtractor, LatentGenerator
 from baselines.projection import Embedding, Projection, ProjectionSettings, project
-from bench.allowed import wrong_values
+from bench.allowed import wrong_settings_explained
 from bench.errors import BenchError, MissingFile
 from bench.extractors.lpips import Lpips, Net, load_lpips
 from bench.files import whole_file
 from bench.progress import Progress
-from bench.spec import check_keys
 from bench.trained import Trained
 
 # Few steps leave the colours of flat regions to chance unless pixels count as well.
@@ -49,14 +47,8 @@ def projection_settings(preset: str, changes: Mapping[str, Any]) -> ProjectionSe
     Raises:
         BenchError: A setting is unknown or out of range.
     """
-    check_keys(changes, ProjectionSettings.model_fields, "setting of the projection")
-    try:
+    with wrong_settings_explained(ProjectionSettings, changes, "setting of the projection"):
         return ProjectionSettings.model_validate({**PRESETS[preset], **changes})
-    except ValidationError as error:
-        reason = wrong_values(ProjectionSettings, changes, error)
-        raise BenchError(
-            f"Wrong setting of the projection: {reason}; change it by --set."
-        ) from error
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import curves
-from bench.command_line import OPTIONS, command_line
+from bench.command_line import command_line
 from bench.curves import TrainingLog, read_log
 from bench.errors import BenchError
 from leaderboard.details import flat
@@ -25,6 +25,7 @@ from leaderboard.schema import Measurement, Result
 from leaderboard.store import RESULT_NAME, BrokenRecord, read_result
 from leaderboard.table import build_tables, described, identity_text
 from leaderboard.templating import environment
+from leaderboard.vocabulary import ASKED
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -92,7 +93,7 @@ class ReportedRun:
         for name, value in self.spec.items() if self.spec else result.overrides.items():
             if name in _TABLES_OF_A_SPEC and isinstance(value, dict):
                 for key, setting in value.items():
-                    key = f"method.{key}" if name == "config" and key in OPTIONS else key
+                    key = f"method.{key}" if name == "config" and key in ASKED else key
                     known[_TABLES_OF_A_SPEC[name] + key] = setting
             elif name != "overrides":
                 known[name] = value

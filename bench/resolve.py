@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -17,35 +17,20 @@ from typing import Any, get_args
 from pydantic import BaseModel, PositiveInt, TypeAdapter, ValidationError
 
 from baselines.base import Method
-from bench.allowed import wrong_values
+from bench.allowed import wrong_settings_explained, wrong_values
 from bench.catalog import Entry, lookup
 from bench.checkpoints.states import checkpoint_hash
+from bench.contents import Contents
 from bench.data.base import Dataset
-from bench.directions.runs import DirectionOptions, DirectionRun
-from bench.errors import BenchError, MissingFile, UnknownName
-from bench.face_measures import face_measures_sha256
-from bench.factor_labels import shapes3d_labels_path
+from bench.directions.runs import DirectionOptions
+from bench.errors import BenchError, UnknownName
 from bench.files import sha256_of
-from bench.generators import CHECKPOINT_SUFFIXES, weights_path
 from bench.parts import open_dataset
-from bench.predictors import predictor_path
-from bench.spec import Precision, Preset, RunSpec, check_keys
-from bench.stored_artefact import StoredArtefact
+from bench.spec import Precision, RunSpec
 from bench.tracks import Track
+from leaderboard.vocabulary import ASKED, PRESETS
 
-# What a run is asked besides settings and kept with them.
-_ASKED = ("generator", "predictor", "checkpoint", "extractor", "limit")
-_ASKED_SPECIALLY = ("artefact", "precision")
-
-ABSENT = "absent"  # stands in a specification's ``contents`` for the hash of what is not there
-
-# Loaders of the suite's own weights, and what knows where the file of a name lies.
-_FINDERS = {
-    "bench.generators:load_generator": weights_path,
-    "bench.generators.digiface:load_digiface": weights_path,
-    "bench.predictors:load_predictor": predictor_path,
-    "bench.factor_labels:load_shapes3d_labels": shapes3d_labels_path,
-}
+_FILES = ("generator", "predictor", "checkpoint", "directions", "artefact")  # of what is asked
 
 
 @dataclass(frozen=True)
@@ -114,12 +99,11 @@ def resolve(request: RunRequest, seed: int, *, allow_absent: bool = False) -> Ru
         request: The run as it is asked for.
         seed: Root of all its random numbers.
         allow_absent: Whether data, weights and checkpoints may be missing, as in a plan; their
-            hashes are then ``ABSENT``.
+            hashes are then ``bench.contents.ABSENT``.
 
     Raises:
         BenchError: A name or a setting is unknown or out of range, or a file is missing.
     """
-    hashed = _hash_or_absent if allow_absent else _hash
     settings = dict(request.settings)
     track_settings = pop_table(settings, "track")
     dataset_options = pop_table(settings, "dataset")
@@ -128,35 +112,31 @@ def resolve(request: RunRequest, seed: int, *, allow_absent: bool = False) -> Ru
     method = load_method(method_entry.name)
     track = load_track(method.track)
     _check_word("precision", request.precision, get_args(Precision))
-    overrides = _changes(request)
     dataset_class: type[Dataset] = dataset_entry.load()
     dataset_options = {**dataset_class.presets.get(request.preset, {}), **dataset_options}
     dataset_options |= _absolute({name: dataset_options.get(name) for name in dataset_class.paths})
-    contents = {}
+    overrides = _changes(request)
+    contents = Contents(allow_absent)
     if method_entry.name == method_entry.target and (file := inspect.getsourcefile(method)):
-        contents["method file"] = sha256_of(Path(file))
+        contents.add("method file", lambda: sha256_of(Path(file)))
     if (data := request.data) is not None:
-        contents["data"] = hashed(
-            lambda: open_dataset(dataset_entry.name, data, dataset_options).fingerprint()
+        contents.add(
+            "data", lambda: open_dataset(dataset_entry.name, data, dataset_options).fingerprint()
         )
     if (checkpoint := request.checkpoint) is not None:
-        contents["checkpoint"] = hashed(lambda: checkpoint_hash(checkpoint))
+        contents.add("checkpoint", lambda: checkpoint_hash(checkpoint))
     directions: dict[str, Any] = {}
     if (discovery := request.directions) is not None:
         options = DirectionOptions.configure(request.preset, pop_table(settings, "directions"))
-        place, overrides["directions"], contents["directions"] = _directions(
-            discovery, request.preset, seed, allow_absent
-        )
+        place, label = contents.add_directions(discovery, request.preset, seed)
+        overrides["directions"] = label
         directions = {"directions": place, "direction_options": options.model_dump(mode="json")}
     for folder in request.artefact:
-        _add_artefact(contents, folder, hashed)
-    generator, generator_hash = _weights(
-        "generator", request.generator or dataset_entry.generator, hashed
+        contents.add_artefact(folder)
+    generator = contents.add_weights("generator", request.generator or dataset_entry.generator)
+    predictor = contents.add_weights(
+        "predictor", request.predictor or _predictor_of(dataset_entry, method.track)
     )
-    predictor, predictor_hash = _weights(
-        "predictor", request.predictor or _predictor_of(dataset_entry, method.track), hashed
-    )
-    contents |= generator_hash | predictor_hash
     extractor = request.extractor or getattr(track, "extractor", None)
     config = configured(method, request.preset, settings, f"setting of {method_entry.name}")
     ignored = method.ignores_generator(method.Config.model_validate(config))
@@ -189,7 +169,7 @@ def resolve(request: RunRequest, seed: int, *, allow_absent: bool = False) -> Ru
         data=str(request.data.resolve()) if request.data else None,
         checkpoint=str(request.checkpoint.resolve()) if request.checkpoint else None,
         artefacts=tuple(str(folder.resolve()) for folder in request.artefact),
-        contents=contents,
+        contents=contents.hashes,
         **directions,
     )
 
@@ -225,14 +205,10 @@ def configured(
     Raises:
         BenchError: The preset or a setting is unknown, or a setting is out of range.
     """
-    _check_word("preset", preset, get_args(Preset))
+    _check_word("preset", preset, PRESETS)
     model: type[BaseModel] = owner.Config if issubclass(owner, Method) else owner.Options
-    check_keys(settings, model.model_fields, what)
-    try:
+    with wrong_settings_explained(model, settings, what):
         return owner.configure(preset, settings).model_dump(mode="json")
-    except ValidationError as error:
-        reason = wrong_values(model, settings, error)
-        raise BenchError(f"Wrong {what}: {reason}; change it with --set.") from error
 
 
 def pop_table(settings: dict[str, Any], name: str) -> dict[str, Any]:
@@ -274,80 +250,12 @@ def _limited(track: type[Track], options: dict[str, Any], limit: int | None) -> 
     return limited
 
 
-def _hash(find: Callable[[], str]) -> str:
-    return find()
-
-
-def _hash_or_absent(find: Callable[[], str]) -> str:
-    try:
-        return find()
-    except MissingFile:
-        return ABSENT
-
-
-def _add_artefact(
-    contents: dict[str, str], folder: Path, hashed: Callable[[Callable[[], str]], str]
-) -> None:
-    """Add the hash of an artefact's weights under the stage that it names."""
-    sha256 = hashed(lambda: StoredArtefact(folder).verified())
-    stage = folder.name if sha256 == ABSENT else StoredArtefact(folder).record.origin.stage
-    key = f"artefact {stage}"
-    if key in contents:
-        raise BenchError(f"--artefact gives the stage {stage} twice; leave {folder} out.")
-    contents[key] = sha256
-
-
-def _directions(asked: Path, preset: str, seed: int, allow_absent: bool) -> tuple[str, str, str]:
-    """The folder of a discovery run, how tables call it, and its hash."""
-    try:
-        run = DirectionRun.find(asked, preset, seed)
-    except MissingFile:
-        if not allow_absent:
-            raise
-        return str(asked.resolve()), asked.name, ABSENT
-    return str(run.folder.resolve()), run.label, run.sha256
-
-
-def _weights(
-    kind: str, asked: str | None, hashed: Callable[[Callable[[], str]], str]
-) -> tuple[str | None, dict[str, str]]:
-    """A name of the catalog, or an absolute path; and what its file adds to ``contents``."""
-    if not asked:
-        return None, {}
-    if not asked.endswith(CHECKPOINT_SUFFIXES):
-        entry = lookup(f"{kind}s", asked)
-        sha256 = _hash_of_name(entry)
-        return entry.name, {} if sha256 is None else {f"{kind} file": sha256}
-    path = Path(asked).expanduser().resolve()
-    return str(path), {kind: hashed(lambda: _hash_of_weights(kind, asked, path))}
-
-
 def _predictor_of(dataset: Entry, track: str) -> str:
     """The dataset's predictor, unless it is meant for another track; empty if there is none."""
     if not dataset.predictor:
         return ""
     only = lookup("predictors", dataset.predictor).track
     return dataset.predictor if only in ("", track) else ""
-
-
-def _hash_of_weights(kind: str, asked: str, path: Path) -> str:
-    if not path.is_file():
-        raise MissingFile(f"There is no file {asked}; give --{kind} a name or a checkpoint.")
-    return sha256_of(path)
-
-
-def _hash_of_name(entry: Entry) -> str | None:
-    """That of a name's weights, if they are the suite's own and on this machine."""
-    if entry.target == "bench.face_measures:load_face_measures":  # formulas, without a file
-        return face_measures_sha256()
-    find = _FINDERS.get(entry.target)
-    if find is None:
-        return None
-    try:
-        path = find(entry.name)
-    except MissingFile:  # a plan says so; a run will
-        return None
-    return sha256_of(path) if path.is_file() else None
 
 
 def _changes(request: RunRequest) -> dict[str, Any]:
@@ -360,18 +268,13 @@ def _changes(request: RunRequest) -> dict[str, Any]:
         BenchError: A value cannot be kept in a record, such as infinity or a date.
     """
     changes = {
-        f"method.{key}" if key in _ASKED + _ASKED_SPECIALLY else key: value
+        f"method.{key}" if key in ASKED else key: value
         for key, value in _flat(request.settings).items()
     }
-    for name in _ASKED:
+    for name in ASKED:
         asked = getattr(request, name)
-        if asked is not None:
-            files = ("generator", "predictor", "checkpoint")
-            changes[name] = Path(asked).name if name in files else asked
-    if request.artefact:
-        changes["artefact"] = [folder.name for folder in request.artefact]
-    if request.precision != RunRequest.precision:
-        changes["precision"] = request.precision
+        if asked != getattr(RunRequest, name):
+            changes[name] = _without_folders(asked) if name in _FILES else asked
     for name, value in changes.items():
         try:
             json.dumps(value, allow_nan=False)
@@ -381,6 +284,11 @@ def _changes(request: RunRequest) -> dict[str, Any]:
                 "false, or lists of them."
             ) from error
     return changes
+
+
+def _without_folders(asked: str | Path | tuple[Path, ...]) -> str | list[str]:
+    """Names of files, which are the same on any machine."""
+    return [path.name for path in asked] if isinstance(asked, tuple) else Path(asked).name
 
 
 def _check_word(kind: str, word: str, known: tuple[str, ...]) -> None:

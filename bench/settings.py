@@ -17,8 +17,8 @@ from baselines.base import Method
 from bench.allowed import allowed, part_of
 from bench.data.base import Dataset
 from bench.tracks import Track
+from leaderboard.vocabulary import PRESETS
 
-_PRESETS = ("paper", "small", "smoke")
 _NOT_OPTIONS = ("path", "device")  # of a dataset's class: the former is --data
 
 
@@ -42,7 +42,7 @@ class Setting:
 def settings_of(owner: type[Method] | type[Track]) -> list[Setting]:
     """All settings of a method, or options of a track, in the order of its docstring."""
     model: type[BaseModel] = owner.Config if issubclass(owner, Method) else owner.Options
-    values = {preset: owner.configure(preset).model_dump(mode="json") for preset in _PRESETS}
+    values = {preset: owner.configure(preset).model_dump(mode="json") for preset in PRESETS}
     prefix = "" if issubclass(owner, Method) else "track."
     return list(_settings(model, values, prefix, _meanings(model)))
 
@@ -51,7 +51,7 @@ def dataset_settings(dataset: type[Dataset]) -> list[Setting]:
     """All options of a dataset."""
     model = options_model(dataset)
     default = {name: field.get_default() for name, field in model.model_fields.items()}
-    values = {preset: {**default, **dataset.presets.get(preset, {})} for preset in _PRESETS}
+    values = {preset: {**default, **dataset.presets.get(preset, {})} for preset in PRESETS}
     return list(_settings(model, values, "dataset.", _meanings(dataset, "Args")))
 
 

@@ -20,8 +20,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, NonNegativeInt, PositiveInt
 
 from bench.errors import BenchError
+from leaderboard.vocabulary import Preset
 
-Preset = Literal["smoke", "small", "paper"]
 Precision = Literal["float32", "bfloat16"]
 
 # Where things lie, and how settings were typed.

@@ -27,6 +27,7 @@ from leaderboard.grouping import Configuration, Group, Run, comparable, contradi
 from leaderboard.reported import Origin, ReportedNumber
 from leaderboard.summary import AnyResult, AnyScore
 from leaderboard.ties import Standing, standings
+from leaderboard.vocabulary import PRESETS
 from metrics.statistics import SeedDifference, difference_over_seeds, spread_over_seeds
 
 Identity = Mapping[str, str | int | float]
@@ -35,7 +36,6 @@ _OVER_SAMPLES = (
     "rows whose difference from the best mean is the same on all seeds are told apart from it, or "
     "tied with it, by the runs' intervals over samples, which say nothing of other trainings."
 )
-_PRESETS = ("paper", "small", "smoke")  # the order of tables; other names follow
 
 _Scores = dict[str, dict[int, AnyScore]]  # of one row's completed runs, by metric and seed
 
@@ -202,7 +202,7 @@ def build_tables(
 
 def run_of(result: AnyResult) -> Run:
     """A result with what orders it: place, method and overrides, which name its row, and seed."""
-    rank = _PRESETS.index(result.preset) if result.preset in _PRESETS else len(_PRESETS)
+    rank = PRESETS.index(result.preset) if result.preset in PRESETS else len(PRESETS)
     place = (result.track, result.dataset, rank, result.preset)
     return Run(place, (result.method, described(result.overrides)), result.seed, result)
 

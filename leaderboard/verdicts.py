@@ -14,12 +14,11 @@ from leaderboard.claims import Claim, PaperClaims, Settings
 from leaderboard.differences import Difference, difference_of, more_seeds
 from leaderboard.summary import AnyResult, AnyScore
 from leaderboard.table import described, identity_text
+from leaderboard.vocabulary import ASKED
 
 Status = Literal["held", "not held", "undecided", "not measured", "not testable"]
 
-# What a run is asked besides its method's settings: both sides of a comparison share it.
-_SHARED = ("generator", "predictor", "checkpoint", "extractor", "limit", "precision", "artefact")
-_SHARED_TABLES = ("track.", "dataset.")
+_SHARED_TABLES = ("track.", "dataset.", "directions.")  # of settings that are not the method's
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,8 @@ def _unusual(settings: Mapping[str, JsonValue], usual: Mapping[str, JsonValue]) 
 
 
 def _is_shared(key: str) -> bool:
-    return key in _SHARED or key.startswith(_SHARED_TABLES)
+    """Whether both sides of a comparison have to be asked the same."""
+    return key in ASKED or key.startswith(_SHARED_TABLES)
 
 
 def _judged(claim: Claim, place: _Place, runs: _Runs) -> list[Verdict]:

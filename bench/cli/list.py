@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from leaderboard.vocabulary import PRESETS
+
 if TYPE_CHECKING:
     from bench.catalog import Entry
     from bench.settings import Setting
@@ -143,7 +145,7 @@ def _lines(facts: Mapping[str, Any], settings: Sequence[Setting]) -> Iterator[st
         default = _text(setting.values["paper"])
         others = (
             f", {preset} {_text(setting.values[preset])}"
-            for preset in ("small", "smoke")
+            for preset in PRESETS
             if setting.values[preset] != setting.values["paper"]
         )
         yield ""

@@ -9,27 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from leaderboard.vocabulary import ASKED
+
 if TYPE_CHECKING:
     from bench.spec import RunSpec
 
 RUNS = Path("runs")
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_IN_CONFIG = (
-    "method",
-    "dataset",
-    "preset",
-    "generator",
-    "predictor",
-    "extractor",
-    "seeds",
-    "limit",
-    "precision",
-    "data",
-    "checkpoint",
-    "directions",
-    "artefact",
-)
+_IN_CONFIG = ("method", "dataset", "preset", "seeds", "data", *ASKED)
 
 _OPTIONS = (
     click.option("--method", help="A name of `bench list methods`, or package.module:Class."),

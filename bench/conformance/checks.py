@@ -22,9 +22,9 @@ from bench.errors import BenchError, counted, listed
 from bench.files import read_json_lines
 from bench.resolve import configured, load_method, load_track
 from bench.resume import tensors_of
+from leaderboard.vocabulary import PRESETS
 
 _T = TypeVar("_T")
-_PRESETS = ("smoke", "small")
 _NO_LOSSES = {"stage", "step", "total", "seconds", "waited"}  # what else a line of the log holds
 _TOLERANCE = 1e-3  # of the largest output, or of 1: more than rounding differs between batches
 
@@ -79,10 +79,11 @@ def _contract(kind: type[Method]) -> str:
 
 
 def _settings(kind: type[Method]) -> str:
-    unknown = [name for name in kind.presets if name not in _PRESETS]
+    short = [preset for preset in PRESETS if preset != "paper"]  # that one is the defaults
+    unknown = [name for name in kind.presets if name not in short]
     if unknown:
-        raise Broken(f"there is no preset {listed(unknown)}; the presets are smoke and small")
-    for preset in ("paper", *_PRESETS):
+        raise Broken(f"there is no preset {listed(unknown)}; the presets are {listed(short)}")
+    for preset in PRESETS:
         stored = configured(kind, preset, {}, f"setting of the preset {preset}")
         try:
             again = kind.Config.model_validate(stored)

@@ -14,10 +14,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
-from bench.allowed import wrong_values
+from bench.allowed import wrong_settings_explained
 from bench.errors import BenchError, MissingFile
 from bench.files import sha256_of
-from bench.spec import RunSpec, check_keys
+from bench.spec import RunSpec
 from bench.trained_spec import completed_spec, spec_of
 from leaderboard.schema import describe_errors
 from leaderboard.store import RESULT_NAME, read_result
@@ -56,14 +56,8 @@ class DirectionOptions(BaseModel):
         Raises:
             BenchError: A setting is unknown or out of range.
         """
-        check_keys(settings, cls.model_fields, "option of --directions")
-        try:
+        with wrong_settings_explained(cls, settings, "option of --directions"):
             return cls.model_validate({**_PRESETS.get(preset, {}), **settings})
-        except ValidationError as error:
-            reason = wrong_values(cls, settings, error)
-            raise BenchError(
-                f"Wrong option of --directions: {reason}; change it by --set."
-            ) from error
 
 
 @dataclass(frozen=True)

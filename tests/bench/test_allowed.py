@@ -26,6 +26,10 @@ class Model(BaseModel):
     widths: tuple[PositiveInt, PositiveInt] = (1, 2)
     reach: float | tuple[float, float] = 1.0
     names: list[str] = Field(["a"], min_length=1)
+    few: list[int] = Field([1], min_length=1, max_length=3)
+    tags: set[str] = {"a"}
+    code: str = Field("a", pattern="^[a-z]+$", max_length=3)
+    even: int = Field(2, multiple_of=2)
     place: Path = Path()
     inner: Inner = Inner()
 
@@ -45,6 +49,13 @@ class Model(BaseModel):
         ({"widths": [1, 0]}, "widths is a list of 2 (each a whole number above 0), not [1, 0]"),
         ({"reach": "far"}, 'reach is a number or a list of 2 (each a number), not "far"'),
         ({"names": []}, "names is a list of at least 1 (each text), not []"),
+        (
+            {"few": [1, 2, 3, 4]},
+            "few is a list of at least 1 and of at most 3 (each a whole number), not [1, 2, 3, 4]",
+        ),
+        ({"tags": "b"}, 'tags is a list (each text, none twice), not "b"'),
+        ({"code": "A"}, 'code is text of length 3 or less and matching ^[a-z]+$, not "A"'),
+        ({"even": 3}, "even is a whole number divisible by 2, not 3"),
         ({"place": 7}, "place is a path, not 7"),
         ({"inner": {"rate": 1}}, "inner.rate is a number of at least 0 and below 1, not 1"),
         ({"inner": {"rat": 1}}, "there is no inner.rat"),

@@ -15,9 +15,10 @@ from click.testing import CliRunner
 from safetensors.torch import load_file, save
 
 from bench.cli.plan import command
+from bench.contents import ABSENT
 from bench.errors import BenchError, MissingFile
 from bench.plan import plan
-from bench.resolve import ABSENT, resolve
+from bench.resolve import resolve
 from bench.spec import RunSpec
 from tests.bench.artefact_runs import TOY, assert_same, how, kept, run, spec, weights
 

@@ -182,13 +182,16 @@ def test_runs_of_different_seeds_are_not_compared():
 
 
 def test_runs_asked_the_same_otherwise_are_compared_apart_from_the_others():
-    apart = {"overrides": {"track.samples": 50, "generator": "mine.pkl"}}
+    asked = {"track.samples": 50, "generator": "mine.pkl", "directions": "sefa"}
+    apart = {"overrides": {**asked, "directions.pairs": 9}}
     results = _pair(NARROW) + _runs("new", [0.1, 0.2, 0.3], **apart)
     results += _runs("old", [0.9, 0.8, 0.7], **apart)
-    plain, asked = judge(_claim(), results)
+    plain, other = judge(_claim(), results)
     assert (plain.status, plain.condition) == ("held", "")
-    assert asked.condition == 'generator="mine.pkl", track.samples=50'
-    assert asked.status == "not held"
+    assert other.condition == (
+        'directions="sefa", directions.pairs=9, generator="mine.pkl", track.samples=50'
+    )
+    assert other.status == "not held"
 
 
 def test_two_identities_of_a_metric_have_a_verdict_each():

@@ -221,11 +221,14 @@ def test_the_command_line_asks_for_the_same_run(tmp_path: Path) -> None:
         "track.samples": 50,
         "method.extractor": "alexnet",
         "generator": "mine.pkl",
+        "method.directions": "free",
+        "directions": "sefa",
         "artefact": ["first-1", "second-2"],
         "flag": True,
     }
     spec = {"generator": "/weights/mine.pkl", "artefacts": ["/a/first-1", "/a/second-2"]}
-    path = write(tmp_path / "run", result(overrides=overrides), {**spec, "data": "/my data"}, {})
+    spec |= {"data": "/my data", "directions": "/runs/sefa"}
+    path = write(tmp_path / "run", result(overrides=overrides), spec, {})
     words = shlex.split(ReportedRun.read(path).command.replace("\\\n", " "))
     assert words[:2] == ["bench", "run"]
     asked = list(zip(words[2::2], words[3::2], strict=True))
@@ -236,6 +239,7 @@ def test_the_command_line_asks_for_the_same_run(tmp_path: Path) -> None:
         ("--seeds", "3"),
         ("--data", "/my data"),
         ("--generator", "/weights/mine.pkl"),
+        ("--directions", "/runs/sefa"),
         ("--artefact", "/a/first-1"),
         ("--artefact", "/a/second-2"),
     ]
@@ -245,6 +249,7 @@ def test_the_command_line_asks_for_the_same_run(tmp_path: Path) -> None:
         "rates": [0.1, 1e-05],
         "track": {"samples": 50},
         "extractor": "alexnet",
+        "directions": "free",
         "flag": True,
     }
 

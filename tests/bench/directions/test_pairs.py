@@ -16,11 +16,12 @@ from click.testing import CliRunner, Result
 from torch import Tensor
 
 from bench.cli import main
+from bench.contents import ABSENT
 from bench.directions.pairs import RunDirectionPairs
 from bench.directions.runs import DirectionOptions, DirectionRun
 from bench.errors import BenchError, MissingFile
 from bench.parts import load_parts
-from bench.resolve import ABSENT, RunRequest, resolve, resolve_seeds
+from bench.resolve import RunRequest, resolve, resolve_seeds
 from bench.spec import RunSpec
 from bench.trained import load_trained
 from tests.bench.tracks import toy
