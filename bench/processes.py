@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator, PartialState
-from accelerate.utils import broadcast
+from accelerate.utils import broadcast, broadcast_object_list
 from torch import nn
 
 from bench.errors import BenchError
+
+_T = TypeVar("_T")
 
 
 def process_state(device: str | None) -> PartialState:
@@ -68,6 +70,13 @@ def share_state(module: nn.Module, accelerator: Accelerator) -> None:
         return
     for tensor in module.state_dict().values():
         tensor.copy_(broadcast(tensor.contiguous()))
+
+
+def by_main_process(find: Callable[[], _T], state: PartialState) -> _T:
+    """What the main process finds, for all of them: they have to go the same way."""
+    found: list[Any] = broadcast_object_list([find() if state.is_main_process else None])
+    value: _T = found[0]
+    return value
 
 
 def agree(value: bool, accelerator: Accelerator) -> bool:

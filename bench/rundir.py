@@ -26,8 +26,7 @@ from bench.spec import RunSpec
 from leaderboard.schema import Result
 from leaderboard.store import RESULT_NAME, BrokenRecord, read_result
 
-_LOCK, _OWNER = ".lock", ".owner"
-_LOG, _CHECKPOINT = "log.jsonl", "checkpoint"
+_LOCK, _OWNER, _LOG = ".lock", ".owner", "log.jsonl"
 
 
 class RunDirectory:
@@ -42,7 +41,6 @@ class RunDirectory:
     """
 
     def __init__(self, root: Path, spec: RunSpec) -> None:
-        self._root = root
         self.path = root / spec.folder
         self.spec = spec
 
@@ -65,23 +63,22 @@ class RunDirectory:
             raise BenchError(f"{path} is of another run; use --force to start over.")
 
     def clear(self) -> None:
-        """Remove everything that the run has made, so that it starts from nothing."""
-        for item in self.path.iterdir() if self.path.exists() else ():
-            if item.is_dir():
-                shutil.rmtree(item)
-            elif item.name not in (_LOCK, _OWNER):
-                item.unlink()
+        """Remove everything that the run has made, so that it starts from nothing.
 
-    def abandon(self) -> None:
-        """Remove the directory of a run that was refused before it began; others stay."""
-        if any((self.path / name).exists() for name in (_LOG, _CHECKPOINT, RESULT_NAME)):
-            return
-        shutil.rmtree(self.path)
-        for folder in self.path.relative_to(self._root).parents[:-1]:
-            try:
-                (self._root / folder).rmdir()
-            except OSError:  # other runs lie there
-                break
+        Raises:
+            BenchError: Something cannot be removed.
+        """
+        try:
+            for item in self.path.iterdir() if self.path.exists() else ():
+                if item.is_dir() and not item.is_symlink():
+                    shutil.rmtree(item)
+                elif item.name not in (_LOCK, _OWNER):
+                    item.unlink()
+        except OSError as error:
+            raise BenchError(
+                f"{self.path} cannot be emptied ({error}); remove it by hand, or name another "
+                "folder with --out."
+            ) from error
 
     def result(self) -> Result | None:
         """The result that the run ended with, or None if it has not ended.

@@ -1,8 +1,9 @@
 """The one road of every method in every track: a specification goes in, a result comes out.
 
-The parts are loaded and checked first, so that nothing is trained in vain; then the method is
-trained or continued, evaluated by its track, and the result written. However a run ends, its
-directory says so: completed, diverged, or failed with the traceback in its log.
+The parts are loaded and checked first, so that nothing is trained in vain and a refused run neither
+makes nor removes anything; then the method is trained or continued, evaluated by its track, and the
+result written. However a run ends, its directory says so: completed, diverged, or failed with the
+traceback in its log.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from baselines.randomness import derive_seed
 from bench.artefacts import RunArtefacts
 from bench.checkpoints.states import read_states
 from bench.errors import BenchError, Diverged
+from bench.extractors import load_extractor
 from bench.figures import captioned
 from bench.files import read_json_lines
 from bench.parts import Parts, load_parts
-from bench.processes import process_state
+from bench.processes import by_main_process, process_state
 from bench.progress import Progress
 from bench.provenance import collect
 from bench.resolve import load_method, load_track
@@ -35,7 +37,7 @@ from bench.rundir import RunDirectory
 from bench.spec import RunSpec
 from bench.stored_artefact import RunOrigin
 from bench.tracks import Evaluation, EvaluationContext, ProgressCallback, Track
-from bench.trainer import TrainingOptions, TrainingSummary, train
+from bench.trainer import TrainingOptions, TrainingSummary, check_trackers, train
 from leaderboard.schema import Result, Status
 
 _NOTHING = Evaluation([], {}, [])
@@ -73,25 +75,31 @@ def execute(spec: RunSpec, options: RunOptions) -> Result:
         The result; its status is ``completed`` or ``diverged``.
 
     Raises:
-        BenchError: Something of the input is missing or wrong, and a run that had not begun leaves
-            nothing; ``Locked`` if another process
-            works on the run; ``RunFailed`` after any other fault.
+        BenchError: Something of the input is missing or wrong, and all is as it was before;
+            ``Locked`` if another process works on the run; ``RunFailed`` after any other fault.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after a checkpoint.
     """
     state = process_state(options.device)
     run = RunDirectory(options.root, spec)
+
+    def finished() -> Result | None:
+        return None if options.force else by_main_process(run.result, state)
+
+    if (before := finished()) is not None:
+        return before
+    prepared = _prepare(spec, options, state)
     with run.lock() if state.is_main_process else nullcontext():
-        if options.force and state.is_main_process:
-            run.clear()
-        state.wait_for_everyone()
-        finished = run.result()
-        state.wait_for_everyone()
-        if finished is not None:
-            return finished
-        if state.is_main_process:
+        if (meanwhile := finished()) is not None:  # by another process
+            return meanwhile
+        # A fault on the way to a run that is to start over leaves the one before as it is.
+        begins = not (options.force and isinstance(prepared, Exception))
+        if begins and state.is_main_process:
+            if options.force:
+                run.clear()
             run.open()
-        result = _attempt(spec, options, run, state)
-        if state.is_main_process:
+        state.wait_for_everyone()
+        result = _attempt(_Walk(spec, options, run, state, prepared))
+        if begins and state.is_main_process:
             run.write_result(result)
     if result.status == "failed":
         raise RunFailed(
@@ -101,21 +109,59 @@ def execute(spec: RunSpec, options: RunOptions) -> Result:
     return result
 
 
-def _attempt(spec: RunSpec, options: RunOptions, run: RunDirectory, state: PartialState) -> Result:
+@dataclass(frozen=True)
+class _Prepared:
+    """What a run works with, loaded and checked."""
+
+    parts: Parts
+    track: Track
+    extractor: Any
+    data: TrainingData
+    method: Method
+    artefacts: RunArtefacts
+
+
+def _prepare(spec: RunSpec, options: RunOptions, state: PartialState) -> _Prepared | Exception:
+    """Load and check everything; a fault is returned, since only the run's owner may note it.
+
+    Raises:
+        BenchError: Something of the input is missing or wrong.
+    """
+    try:
+        check_trackers(options.trackers)
+        parts = load_parts(spec, state.device)
+        track = load_track(spec.track)()
+        _check_needs(spec, track)
+        track_options = track.configure(spec.preset, spec.track_options)
+        track.check(parts.images("test"), parts.predictor, track_options)
+        extractor = parts.extractor(spec.extractor) if spec.extractor else None
+        data = parts.training_data()
+        if options.force and spec.checkpoint is None:  # stages load theirs, after the clearing
+            kind = load_method(spec.method)
+            for name in kind.extractors_of(kind.Config.model_validate(spec.config)):
+                load_extractor(name, str(state.device))
+        method = build_method(spec, data, track)
+        artefacts = stage_artefacts(spec, parts, data, options.root, state.num_processes)
+        artefacts.require_fit(method.stages(data))
+        return _Prepared(parts, track, extractor, data, method, artefacts)
+    except BenchError:
+        raise
+    except Exception as fault:
+        return fault
+
+
+def _attempt(walk: _Walk) -> Result:
     """Walk the road and say how it ended."""
-    walk = _Walk(spec, options, run, state)
     try:
         walk.go()
         return walk.result("completed")
     except Diverged as error:
         return walk.result("diverged", str(error))
     except BenchError:
-        if state.is_main_process:
-            run.abandon()
         raise
     except Exception as error:
         # Where every fault ends up: kept in the log, recorded, and told in one sentence.
-        run.log("error", traceback=traceback.format_exc())
+        walk.run.log("error", traceback=traceback.format_exc())
         walk.evaluation = _NOTHING  # it may be what cannot be recorded
         reason = " ".join(str(error).split())
         return walk.result("failed", f"{type(error).__name__}: {reason}")
@@ -125,52 +171,47 @@ class _Walk:
     """One run under way; a result can be made of what is known at any time."""
 
     def __init__(
-        self, spec: RunSpec, options: RunOptions, run: RunDirectory, state: PartialState
+        self,
+        spec: RunSpec,
+        options: RunOptions,
+        run: RunDirectory,
+        state: PartialState,
+        prepared: _Prepared | Exception,
     ) -> None:
         self.spec, self.options, self.run, self.state = spec, options, run, state
-        self.method: Method | None = None
-        self.artefacts: RunArtefacts | None = None
+        self.prepared = prepared
         self.training: TrainingSummary | None = None
         self.evaluation = _NOTHING
         self.evaluation_seconds = 0.0
         self.provenance: dict[str, Any] = {}
 
     def go(self) -> None:
-        """Load, train, evaluate."""
-        spec, main = self.spec, self.state.is_main_process
-        parts = load_parts(spec, self.state.device)
-        track = load_track(spec.track)()
-        _check_needs(spec, track)
-        options = track.configure(spec.preset, spec.track_options)
-        track.check(parts.images("test"), parts.predictor, options)
-        extractor = parts.extractor(spec.extractor) if spec.extractor else None
-        data = parts.training_data()
-        self.method = build_method(spec, data, track)
-        self._note_provenance(parts)
-        processes = self.state.num_processes
-        self.artefacts = stage_artefacts(spec, parts, data, self.options.root, processes)
-        self.artefacts.require_fit(self.method.stages(data))
+        """Train, evaluate."""
+        if isinstance(self.prepared, Exception):
+            raise self.prepared
+        spec, main, ready = self.spec, self.state.is_main_process, self.prepared
+        self._note_provenance(ready)
         try:
             self.training = train(
-                self.method,
-                data,
+                ready.method,
+                ready.data,
                 seed=spec.seed,
                 folder=self.run.path,
                 options=self._training(),
-                artefacts=self.artefacts,
+                artefacts=ready.artefacts,
             )
         finally:  # of a training that ended badly, too, it is told what it used
-            self._note_provenance(parts)
+            self._note_provenance(ready)
         with (
             _progress(self.options.quiet or not main) as progress,
             self._figures() as folder,
             captioned(self._caption()),
         ):
             context = EvaluationContext(
-                dataset=parts.images("test"),
-                generator=parts.generator,
-                extractor=extractor,
-                predictor=parts.predictor,
+                dataset=ready.parts.images("test"),
+                generator=ready.parts.generator,
+                extractor=ready.extractor,
+                predictor=ready.parts.predictor,
                 seed=spec.seed,
                 preset=spec.preset,
                 folder=folder,
@@ -179,13 +220,14 @@ class _Walk:
                 progress=progress,
             )
             started = time.monotonic()
-            self.evaluation = track.evaluate(self.method, context)
+            self.evaluation = ready.track.evaluate(ready.method, context)
             self.evaluation_seconds = time.monotonic() - started
 
     def result(self, status: Status, message: str = "") -> Result:
         """What the run has come to."""
         spec = self.spec
-        parameters = self.method.parameters() if self.method else ()
+        prepared = self.prepared
+        parameters = () if isinstance(prepared, Exception) else prepared.method.parameters()
         training = self.training or self._logged_training()
         return Result(
             method=spec.method,
@@ -223,14 +265,14 @@ class _Walk:
             quiet=self.options.quiet,
         )
 
-    def _note_provenance(self, parts: Parts) -> None:
+    def _note_provenance(self, ready: _Prepared) -> None:
         self.provenance = collect(
-            type(self.method),
+            type(ready.method),
             self.state.device,
-            parts.fingerprint,
-            dict(parts.weights),
+            ready.parts.fingerprint,
+            dict(ready.parts.weights),
             self.state.num_processes,
-            self.artefacts.used if self.artefacts else None,
+            ready.artefacts.used,
         )
         if self.state.is_main_process:
             self.run.check_provenance(self.provenance)

@@ -283,7 +283,7 @@ class _Loop:
 
 
 def _accelerator(folder: Path, options: TrainingOptions) -> Accelerator:
-    _check_trackers(options.trackers)
+    check_trackers(options.trackers)
     # One process may train several runs with different settings; Accelerate keeps the first ones.
     AcceleratorState._reset_state()
     accelerator = Accelerator(
@@ -297,8 +297,12 @@ def _accelerator(folder: Path, options: TrainingOptions) -> Accelerator:
     return accelerator
 
 
-def _check_trackers(names: Sequence[str]) -> None:
-    """Refuse trackers that Accelerate would leave out without a word."""
+def check_trackers(names: Sequence[str]) -> None:
+    """Refuse trackers that Accelerate would leave out without a word.
+
+    Raises:
+        BenchError: One is unknown or not installed.
+    """
     known = [kind.value for kind in LoggerType if kind is not LoggerType.ALL]
     installed = [kind.value for kind in get_available_trackers()]
     for name in names:

@@ -103,6 +103,19 @@ def test_clearing_leaves_only_the_lock(tmp_path: Path) -> None:
     assert all(name.startswith(".") for name in left)
 
 
+def test_what_cannot_be_removed_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    run = directory(tmp_path)
+    (run.path / "checkpoint").mkdir(parents=True)
+    monkeypatch.setattr("shutil.rmtree", refuse)
+    with pytest.raises(BenchError, match=r"cannot be emptied .*denied: '.*checkpoint'.*by hand"):
+        run.clear()
+
+
 def test_weights_that_changed_are_named(tmp_path: Path) -> None:
     run = directory(tmp_path)
     before: dict[str, Any] = {"dataset": "a", "processes": 1, "weights": {"generator": "1"}}

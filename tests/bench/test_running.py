@@ -17,7 +17,7 @@ import torch
 from bench.errors import BenchError, Locked, UnknownName
 from bench.files import read_json_lines
 from bench.parts import load_parts
-from bench.resolve import RunRequest, resolve
+from bench.resolve import RunRequest, load_method, resolve
 from bench.rundir import RunDirectory
 from bench.running import RunFailed, RunOptions, execute
 from bench.spec import RunSpec
@@ -64,6 +64,36 @@ def test_a_finished_run_is_only_read_unless_forced(tmp_path: Path) -> None:
     again = execute(spec(), options(tmp_path, force=True))
     assert path.stat().st_mtime_ns > written
     assert again.metrics == first.metrics
+
+
+def test_a_forced_run_that_cannot_begin_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute(spec(), options(tmp_path))
+    log = tmp_path / spec().folder / "log.jsonl"
+
+    def kept() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in log.parent.rglob("*") if path.is_file()}
+
+    before = kept()
+    method: Any = load_method(TOY.method)
+    elsewhere = spec().model_copy(update={"data": "nowhere"})
+    with pytest.raises(BenchError, match="reads no files"):
+        execute(elsewhere, options(tmp_path, force=True))
+    with pytest.raises(BenchError, match="did you mean tensorboard"):
+        execute(spec(), options(tmp_path, force=True, trackers=("tensorbord",)))
+    with monkeypatch.context() as patch:
+        patch.setattr(method, "extractors_of", lambda config: ("vgg61",))
+        with pytest.raises(BenchError, match="did you mean vgg16"):
+            execute(spec(), options(tmp_path, force=True))
+    assert kept() == before
+    monkeypatch.setattr(method, "__init__", lambda *_: {}["bolt"])
+    with pytest.raises(RunFailed, match=r"KeyError.*log\.jsonl"):
+        execute(spec(), options(tmp_path, force=True))
+    after = kept()
+    assert after.pop(log).startswith(before.pop(log))
+    assert "bolt" in read_json_lines(log)[-1]["traceback"]
+    assert after == before
 
 
 def test_numbers_are_a_function_of_the_spec(tmp_path: Path) -> None:
@@ -193,10 +223,10 @@ def test_names_follow_from_the_dataset_and_the_track() -> None:
         settings={"num_directions": run.config["num_directions"]},
     )
     assert resolve(typed_out, 0).hash == run.hash
-    own = replace(typed_out, settings={**typed_out.settings, "extractor": "efficientnet-lite0"})
-    assert resolve(own, 0).overrides == resolve(typed_out, 0).overrides | {
-        "method.extractor": "efficientnet-lite0"
-    }
+    settings = {"extractor": "efficientnet-lite0", "directions": "subspace"}
+    own = replace(typed_out, settings={**typed_out.settings, **settings})
+    named = {f"method.{name}": value for name, value in settings.items()}  # as options are named
+    assert resolve(own, 0).overrides == resolve(typed_out, 0).overrides | named
     with pytest.raises(UnknownName):
         resolve(RunRequest("contrafeat", "shapes4d"), 0)
 
