@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,22 +55,24 @@ class Details:
 
 
 class DetailsOfRows:
-    """The details of the rows of tables, made where they are asked for."""
+    """The details of the rows of tables, made where they are asked for.
 
-    def __init__(self, results: Iterable[Result], command: Command) -> None:
-        """Sort results into rows.
+    Args:
+        command: Makes the command lines.
+    """
 
-        Args:
-            results: Those that the tables are made of, each run once; they are not held.
-            command: Makes the command lines.
-        """
+    def __init__(self, command: Command) -> None:
         self._command = command
         self._first: dict[tuple[str, ...], Result] = {}
         self._runs: dict[tuple[str, ...], dict[int, RunOfRow]] = {}
-        for one in results:
-            row = (one.track, one.dataset, one.preset, one.method, described(one.overrides))
-            first = self._first.setdefault(row, one)
-            self._runs.setdefault(row, {})[one.seed] = _run(one, first)
+
+    def add(self, one: Result) -> None:
+        """Take of a result what is said of its run; of several of one run, of the first."""
+        row = (one.track, one.dataset, one.preset, one.method, described(one.overrides))
+        first = self._first.setdefault(row, one)
+        runs = self._runs.setdefault(row, {})
+        if one.seed not in runs:
+            runs[one.seed] = _run(one, first)
 
     def __call__(self, table: Table, row: Row) -> Details:
         """The details of a row of a table."""

@@ -15,9 +15,8 @@ from itertools import groupby
 
 from leaderboard.claims_export import Judged
 from leaderboard.claims_page import claims_page
-from leaderboard.details import Command, Details, DetailsOfRows
+from leaderboard.details import Details, DetailsOfRows
 from leaderboard.page import Section, beside, legend
-from leaderboard.schema import Result
 from leaderboard.table import Column, Row, Table
 from leaderboard.templating import environment
 
@@ -41,16 +40,13 @@ class Place:
     sections: tuple[tuple[Section, tuple[str, ...]], ...]
 
 
-def to_html(
-    tables: Sequence[Table], results: Iterable[Result], judged: Judged, command: Command
-) -> str:
+def to_html(tables: Sequence[Table], details: DetailsOfRows, judged: Judged) -> str:
     """Tables and verdicts as one HTML page.
 
     Args:
         tables: As ``leaderboard.table.build_tables`` makes them.
-        results: The results that they are made of, each run once; there may be others among them.
+        details: Of all results that they are made of; there may be others among them.
         judged: Papers and the verdicts on their claims.
-        command: Makes the command line that asks for runs like one of these seeds.
 
     Returns:
         The page, complete in itself. Its size grows with the rows, and not with their runs.
@@ -58,7 +54,6 @@ def to_html(
     from markupsafe import Markup
 
     templates = environment("leaderboard")
-    details = DetailsOfRows(results, command)
     places = sorted((_place(table, details) for table in tables), key=lambda one: one.table.track)
     script = templates.get_template("leaderboard.js").render()
     text = templates.get_template("leaderboard.html.j2").render(

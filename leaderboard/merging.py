@@ -71,13 +71,31 @@ def merge(*sources: Path) -> Merged[Result]:
     return _merge(sources, read_result, parse_result)
 
 
-def merge_summaries(*sources: Path) -> Merged[Summary]:
+def merge_summaries(
+    *sources: Path, shown: Callable[[Result], None] | None = None
+) -> Merged[Summary]:
     """As ``merge``, what tables take of each record: fast, and in little memory.
 
     Records in files of their own are validated; the lines of merged files were when written, and
     are checked only for what is taken of them.
+
+    Args:
+        sources: As for ``merge``.
+        shown: Is shown each record whole before it is summed up, further ones of a run too; all are
+            validated then.
     """
-    return _merge(sources, lambda path: summary_of(read_result(path)), parse_summary)
+    if shown is None:
+        return _merge(sources, lambda path: summary_of(read_result(path)), parse_summary)
+
+    def summed_up(result: Result) -> Summary:
+        shown(result)
+        return summary_of(result)
+
+    return _merge(
+        sources,
+        lambda path: summed_up(read_result(path)),
+        lambda line, place: summed_up(parse_result(line, place)),
+    )
 
 
 @no_search_for_cycles()

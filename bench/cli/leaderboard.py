@@ -16,6 +16,7 @@ from bench.cli.options import RUNS
 from leaderboard.vocabulary import PRESETS
 
 if TYPE_CHECKING:
+    from leaderboard.details import DetailsOfRows
     from leaderboard.merging import Merged
     from leaderboard.reported import ReportedNumber
     from leaderboard.schema import Result
@@ -112,7 +113,9 @@ def command(
 
     On a terminal and without --format, tables are laid out for its width in place of markdown.
     """
+    from bench.command_line import command_line
     from leaderboard import export, latex
+    from leaderboard.details import DetailsOfRows
     from leaderboard.merging import merge, merge_summaries
     from leaderboard.reported import load_reported
     from leaderboard.table import build_tables
@@ -124,10 +127,14 @@ def command(
     folders = _sources(sources, runs)
     form = "json" if as_json else form
     # What is written, or shown in full, is what the tables are made of.
-    in_full = form == "html" or record is not None or merge_into is not None
+    in_full = record is not None or merge_into is not None
     complete = _read(merge, folders, say_duplicates=bool(sources)) if in_full else None
+    details = DetailsOfRows(command_line)
+    summed_up = partial(merge_summaries, shown=details.add if form == "html" else None)
     found: Merged[Result] | Merged[Summary]
-    found = complete or _read(merge_summaries, folders, say_duplicates=bool(sources))
+    found = complete or _read(summed_up, folders, say_duplicates=bool(sources))
+    for result in complete.results if complete and form == "html" else ():
+        details.add(result)
     results: Sequence[AnyResult] = found.results
     reported = load_reported()
     check_name("track", track, results, reported)
@@ -154,7 +161,7 @@ def command(
         "csv": export.to_csv,
         "latex": latex.to_latex,
         "terminal": partial(to_terminal, width=width or 0),
-        "html": partial(_html, results=records, track=track, preset=preset),
+        "html": partial(_html, results=wanted, details=details, track=track, preset=preset),
     }
     beside = _named(reported, names | {"preset": None})
     left_out = [conflict.result for conflict in found.conflicts]
@@ -169,12 +176,12 @@ def _terminal_width() -> int | None:
 
 def _html(
     tables: Sequence[Table],
-    results: Sequence[Result],
+    results: Sequence[AnyResult],
+    details: DetailsOfRows,
     track: str | None,
     preset: str | None,
 ) -> str:
     """The page of tables, with the verdicts on the claims that speak of a track."""
-    from bench.command_line import command_line
     from leaderboard.claims import load_claims
     from leaderboard.html import to_html
     from leaderboard.verdicts import judge_papers
@@ -184,7 +191,7 @@ def _html(
         for paper, verdicts in judge_papers(load_claims().values(), results, preset)
         if (about := [one for one in verdicts if track in (None, one.claim.track)])
     ]
-    return to_html(tables, results, judged, command_line)
+    return to_html(tables, details, judged)
 
 
 def _named(records: Iterable[_Any], names: Mapping[str, str | None]) -> list[_Any]:

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from leaderboard.claims import PaperClaims
-from leaderboard.details import in_common
+from leaderboard.details import DetailsOfRows, in_common
 from leaderboard.html import to_html
 from leaderboard.reported import ReportedNumber
 from leaderboard.schema import Result
@@ -86,7 +86,10 @@ def page(
         return f"bench run --method {result.method} of {len(seeds)} seeds"
 
     tables = build_tables(results, numbers, {"high": "low"})
-    return to_html(tables, results, judge_papers(papers, results), command)
+    details = DetailsOfRows(command)
+    for one in results:
+        details.add(one)
+    return to_html(tables, details, judge_papers(papers, results))
 
 
 @pytest.fixture(scope="module")
