@@ -12,7 +12,8 @@ from leaderboard.table import Table
 if TYPE_CHECKING:
     from rich.text import Text
 
-_GAP = 2  # columns of characters between two of a grid
+_GAP = 2  # characters between two columns
+_LEAST = 24  # an interval fits into so many
 
 
 def to_terminal(tables: Sequence[Table], width: int) -> str:
@@ -32,11 +33,11 @@ def to_terminal(tables: Sequence[Table], width: int) -> str:
             for section in content.sections:
                 if section.title:
                     console.print(_text(f"{section.title}:"))
-                for names, *columns in _blocks(section, width):
+                widest = max(width // 3, _LEAST)
+                for names, *columns in _blocks(section, width, widest):
                     grid = Grid(box=None, padding=(0, _GAP, 0, 0), header_style="bold")
-                    grid.add_column(names[0], max_width=width // 3, overflow="fold")
-                    for column in columns:
-                        grid.add_column(column[0], overflow="fold")
+                    for column in (names, *columns):
+                        grid.add_column(column[0], max_width=widest, overflow="fold")
                     for line in zip(names[1:], *(one[1:] for one in columns), strict=True):
                         grid.add_row(*line)
                     console.print(grid, "")
@@ -46,25 +47,26 @@ def to_terminal(tables: Sequence[Table], width: int) -> str:
     return captured.get()
 
 
-def _blocks(section: Section, width: int) -> Iterator[list[list[Text]]]:
+def _blocks(section: Section, width: int, widest: int) -> Iterator[list[list[Text]]]:
     """The columns of a grid, as many as fit side by side, always with the first one."""
     first, *others = (
         [_cell(entry) for entry in column]
         for column in zip(section.header, *section.lines, strict=True)
     )
-    start = block_width = min(_width(first), width // 3)
+    start = taken = _width(first, widest)
     block = [first]
     for column in others:
-        if len(block) > 1 and block_width + _width(column) > width:
+        if len(block) > 1 and taken + _width(column, widest) > width:
             yield block
-            block, block_width = [first], start
+            block, taken = [first], start
         block.append(column)
-        block_width += _width(column)
+        taken += _width(column, widest)
     yield block
 
 
-def _width(column: Sequence[Text]) -> int:
-    return _GAP + max(line.cell_len for text in column for line in text.split("\n"))
+def _width(column: Sequence[Text], widest: int) -> int:
+    longest = max(line.cell_len for text in column for line in text.split("\n"))
+    return min(longest, widest) + _GAP
 
 
 def _cell(entry: Entry) -> Text:

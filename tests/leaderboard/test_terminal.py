@@ -32,7 +32,7 @@ def tables() -> list[Table]:
     )
 
 
-@pytest.mark.parametrize(("width", "blocks"), [(40, 6), (80, 2), (400, 1)])
+@pytest.mark.parametrize(("width", "blocks"), [(40, 7), (80, 2), (400, 1)])
 def test_what_has_no_room_comes_below(tables: list[Table], width: int, blocks: int) -> None:
     text = to_terminal(tables, width)
     lines = re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()
