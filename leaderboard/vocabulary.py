@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 Preset = Literal["paper", "small", "smoke"]
 
-PRESETS: tuple[Preset, ...] = get_args(Preset)
+PRESETS: tuple[str, ...] = get_args(Preset)
 """From the longest runs to the shortest, as tables are ordered."""
 
 ASKED = (

@@ -87,7 +87,7 @@ def test_a_forced_run_that_cannot_begin_loses_nothing(
         with pytest.raises(BenchError, match="did you mean vgg16"):
             execute(spec(), options(tmp_path, force=True))
     assert kept() == before
-    monkeypatch.setattr(method, "__init__", lambda *_: {}["bolt"])
+    monkeypatch.setattr(method, "__init__", lambda *_: dict[str, int]()["bolt"])
     with pytest.raises(RunFailed, match=r"KeyError.*log\.jsonl"):
         execute(spec(), options(tmp_path, force=True))
     after = kept()
