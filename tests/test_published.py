@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from bench.catalog import entries
 from bench.cli.leaderboard import command
 from leaderboard.store import RECORDS
+from tests.html_page import in_browser
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,6 +37,12 @@ def test_the_tables() -> None:
 def test_the_page() -> None:
     if len(set(published("docs/leaderboard.html", "html"))) > 1:
         pytest.fail("docs/leaderboard.html is not of the committed records: run `make board`.")
+
+
+def test_the_page_loads_nothing_and_fits_narrow_windows(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "leaderboard.html").read_text("utf-8")
+    rows = "found.rows = document.querySelectorAll('.measured > tbody').length;"
+    assert in_browser(text, rows, tmp_path)["rows"] >= 37
 
 
 def test_the_wheel_has_every_file_of_the_packages() -> None:
