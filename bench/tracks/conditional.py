@@ -219,7 +219,7 @@ def _embedded(bench: Workbench, points: _Points, labels: Tensor) -> Embedded | N
         return None
     some = evenly_spread(_SHOWN_POINTS, len(points.fake))
     real, fake = tsne.planar(points.real[some], points.fake[some])
-    whose = "its own features" if points.whose == _OWN else f"features of {points.whose}"
+    whose = "the method's own features" if points.whose == _OWN else f"features of {points.whose}"
     of_real = bench.requests.of_images[bench.embedded_images][some]
     return Embedded(real, fake, of_real, labels[bench.embedded][some], whose)
 
@@ -287,7 +287,7 @@ def _counts(names: Sequence[str], labels: Tensor) -> dict[str, int]:
 
 
 def _predictor_on_real(bench: Workbench) -> dict[str, dict[str, float]]:
-    """The ceiling of the accuracies of control."""
+    """What the accuracies of control are compared with: those of real images."""
     attributes = bench.dataset.dataset.attributes
     places = evenly_spread(bench.count, len(bench.dataset))
 

@@ -31,7 +31,7 @@ class Embedded:
         fake: (P, 2), of samples.
         real_labels: (P, A), those of the test images.
         fake_labels: (P, A), those that the samples were asked for by.
-        whose: What was embedded, in words.
+        whose: What was embedded, in words, such as ``features of efficientnet-lite0``.
     """
 
     real: FloatArray
@@ -60,10 +60,6 @@ class Subject:
     reach: float
     steps: int
     embedded: Embedded | None
-
-    @property
-    def name(self) -> str:
-        return self.sampler.name
 
 
 def draw_figures(subject: Subject, folder: Path) -> list[str]:
@@ -94,9 +90,9 @@ def _draw_samples(subject: Subject, folder: Path) -> Iterator[Path]:
         save_traversals(
             torch.stack(images),
             folder / path,
-            [names[column].replace("_", " ") for column in rows],
+            [_spelled(names[column]) for column in rows],
             [str(number) for number in range(1, subject.pictures + 1)],
-            _titled(f"{subject.name}: samples of {what}", page, len(pages)),
+            _titled(f"samples of {what}", page, len(pages)),
             column_title="draw",
         )
         yield path
@@ -112,41 +108,73 @@ def _draw_unconditioned(subject: Subject, folder: Path) -> Iterator[Path]:
     path = _page_path("samples", 1)
     labels = subject.requests.rows(_UNCONDITIONED, "pictures")
     images = torch.cat([images.cpu() for images in subject.sampler.samples(labels, "pictures")])
-    save_image_grid(images, folder / path, title=f"{subject.name}: samples (it takes no labels)")
+    save_image_grid(images, folder / path, title="samples of a method that takes no labels")
     yield path
 
 
 def _draw_layer(
     subject: Subject, traversals: Traversals, layer: int, folder: Path
 ) -> Iterator[Path]:
-    """A row for each dimension, the strongest first; all start from the same latents."""
+    """A row for each dimension, the one that changes most first; all start from one latent."""
     axes = traversals.layer(layer)
     values = torch.linspace(-subject.reach, subject.reach, subject.steps)
+    label = subject.requests.rows(1, "traversals")
+    images = _walk(subject, traversals, axes, values, label)
+    changes = _changes(images)
+    order = changes.argsort(descending=True, stable=True).tolist()
+    layers = f"{min(traversals.layers)} to {max(traversals.layers)}"
+    title = f"layer {layer} of layers {layers}, coarse to fine{_held(subject, label)}"
     pages = _pages(len(axes))
-    for page, rows in enumerate(pages, start=1):
-        shown = [axes[row] for row in rows]
+    for page, places in enumerate(pages, start=1):
+        shown = [order[place] for place in places]
         path = _page_path(f"traversal-layer-{layer}", page)
         save_traversals(
-            _walk(subject, traversals, shown, values),
+            images[shown],
             folder / path,
-            [f"dimension {axis.dimension} ({axis.importance:.3g})" for axis in shown],
+            [_row_title(axes[row], float(changes[row])) for row in shown],
             [f"{value:.3g}" for value in values.tolist()],
-            _titled(f"{subject.name}: layer {layer}, by importance", page, len(pages)),
+            _titled(title, page, len(pages)),
             column_title="value of the latent",
         )
         yield path
 
 
+def _changes(images: Tensor) -> Tensor:
+    """How much each walk (R, T, C, H, W) changes, (R,), in units of [-1, 1].
+
+    The mean absolute difference of its two ends from the picture in the middle, over pixels.
+    """
+    ends = images[:, [0, -1]]
+    middle = images[:, images.shape[1] // 2, None]
+    return (ends - middle).abs().flatten(1).mean(dim=1)
+
+
+def _row_title(axis: LatentAxis, change: float) -> str:
+    return f"dimension {axis.dimension} (change {change:.2g}, L {axis.importance:.3g})"
+
+
+def _held(subject: Subject, label: Tensor) -> str:
+    """What all pictures of a walk were asked to show; empty for a method that takes no labels."""
+    if not subject.sampler.method.conditioned:
+        return ""
+    columns = zip(subject.requests.attributes.names, label[0].tolist(), strict=True)
+    shown = [_spelled(name) for name, value in columns if value > 0]
+    return f": {', '.join(shown) or 'no attribute'}"
+
+
 def _walk(
-    subject: Subject, traversals: Traversals, axes: list[LatentAxis], values: Tensor
+    subject: Subject,
+    traversals: Traversals,
+    axes: list[LatentAxis],
+    values: Tensor,
+    label: Tensor,
 ) -> Tensor:
-    """Images (axes, values, C, H, W) of one label and of latents that differ in one column."""
+    """Images (axes, values, C, H, W) of a label (1, A) and of latents that differ in one column."""
     latents = traversals.base.repeat(len(axes) * len(values), 1)
     columns = torch.tensor([axis.column for axis in axes]).repeat_interleave(len(values))
     moved = values.repeat(len(axes)).to(latents)
     latents[torch.arange(len(latents)), columns] = moved
-    labels = subject.requests.rows(1, "traversals").repeat(len(latents), 1)
-    images = subject.sampler.generate(labels, latents)
+    images = subject.sampler.generate(label.repeat(len(latents), 1), latents)
     return images.unflatten(0, (len(axes), len(values)))
 
 
@@ -163,8 +191,8 @@ def _draw_embedded(subject: Subject, embedded: Embedded, folder: Path) -> Path:
             PointCloud("samples", embedded.fake, asked),
         ],
         folder / path,
-        attributes.names if attributes.classes else (),
-        f"{subject.name}: joint t-SNE of {embedded.whose}",
+        [*map(_spelled, attributes.names)] if attributes.classes else (),
+        f"t-SNE in two dimensions, to look at, not the one that is scored: {embedded.whose}",
     )
     return path
 
@@ -174,6 +202,11 @@ def _groups(labels: Tensor, classes: bool) -> NDArray[np.int64]:
     if classes:
         return labels.argmax(dim=1).numpy()
     return np.full(len(labels), _NO_GROUP, np.int64)
+
+
+def _spelled(name: str) -> str:
+    """An attribute's name as figures have it."""
+    return name.replace("_", " ")
 
 
 def _pages(rows: int) -> list[range]:

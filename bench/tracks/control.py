@@ -136,7 +136,7 @@ class ControlTest:
 def recognised(
     images: Iterable[tuple[Tensor, Tensor]], judge: Judge, attributes: Attributes
 ) -> dict[str, dict[str, float]]:
-    """How often the judge finds in real images what they have: a ceiling for those of samples.
+    """How often the judge finds in real images what they have; samples may be plainer.
 
     Args:
         images: Batches of images and their attributes (N, A).
@@ -144,7 +144,7 @@ def recognised(
         attributes: Names.
 
     Returns:
-        The shares under the names of the scores that they are a ceiling of, by attribute.
+        The shares under the names of the scores that are compared with them, by attribute.
     """
     pairs = [(judge(batch), labels.cpu() > 0.5) for batch, labels in images]
     found, true = (torch.cat(parts) for parts in zip(*pairs, strict=True))

@@ -34,12 +34,8 @@ class Traversals:
     base: Tensor
 
     def layer(self, layer: int) -> list[LatentAxis]:
-        """The axes of a layer, the strongest first."""
-        return sorted(
-            (axis for axis in self.axes if axis.layer == layer),
-            key=lambda axis: axis.importance,
-            reverse=True,
-        )
+        """The axes of a layer."""
+        return [axis for axis in self.axes if axis.layer == layer]
 
     @property
     def layers(self) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from metrics.tsne import (
 
 Package = Literal["opentsne", "scikit-learn", "none"]
 Report = Callable[[str, int, int], None]
+
+_LIBRARIES = {"opentsne": "openTSNE", "scikit-learn": "sklearn.manifold"}
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class Tsne:
             done += iterations
             self.report(task, done, total)
 
+        importlib.import_module(_LIBRARIES[self.package])  # its time is none of the iterations'
         self.report(task, 0, total)
         yield advance
 

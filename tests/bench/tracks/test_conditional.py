@@ -36,6 +36,7 @@ from tests.bench.tracks.bands import (
     FreeBands,
     Obedient,
     Plain,
+    bands,
     seen,
 )
 
@@ -219,19 +220,28 @@ def test_figures(obedient: Evaluation, context: EvaluationContext) -> None:
 def test_traversals_move_one_column(
     context: EvaluationContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pages: dict[str, tuple[Tensor, Sequence[str]]] = {}
+    pages: dict[str, tuple[Tensor, Sequence[str], str]] = {}
 
-    def keep(images: Tensor, path: object, rows: Sequence[str], *_: object, **__: object) -> None:
-        pages[str(path).rsplit("/", 1)[1]] = images, rows
+    def keep(
+        images: Tensor, path: object, rows: Sequence[str], _: object, title: str, **__: object
+    ) -> None:
+        pages[str(path).rsplit("/", 1)[1]] = images, rows, title
+
+    class Uneven(Obedient):
+        def generate(self, labels: Tensor, latents: Tensor) -> Tensor:
+            return bands(labels, latents * torch.tensor([1.0, 1.0, 1.0, 0.5]))
 
     monkeypatch.setattr("bench.tracks.conditional_figures.save_traversals", keep)
-    ConditionalTrack().evaluate(Obedient(), context)
-    images, rows = pages["traversal-layer-1.png"]
-    assert rows == ["dimension 1 (3)", "dimension 0 (2)"]  # the strongest first
+    ConditionalTrack().evaluate(Uneven(), context)
+    images, rows, title = pages["traversal-layer-1.png"]
+    # What changes most comes first: a quarter of the image by 0.4, whatever the learnt scale says.
+    assert rows == ["dimension 0 (change 0.1, L 2)", "dimension 1 (change 0.05, L 3)"]
     brightness = images.mean(dim=(2, 4)).unflatten(2, (BANDS, -1)).mean(dim=3)
-    moved = brightness[0, -1] - brightness[0, 0]  # dimension 1 of layer 1 is column 3, -4 to 4
-    torch.testing.assert_close(moved, torch.tensor([0.0, 0.0, 0.0, 0.8]), atol=0.11, rtol=0)
-    samples, names = pages["samples.png"]
+    moved = brightness[0, -1] - brightness[0, 0]  # dimension 0 of layer 1 is column 2, -4 to 4
+    torch.testing.assert_close(moved, torch.tensor([0.0, 0.0, 0.8, 0.0]), atol=1e-5, rtol=0)
+    asked = NAMES[int(brightness[0, 1].round().argmax())]
+    assert title == f"layer 1 of layers 0 to 1, coarse to fine: {asked}"
+    samples, names, _ = pages["samples.png"]
     assert list(names) == list(NAMES)
     levels = samples.mean(dim=(2, 4)).unflatten(2, (BANDS, -1)).mean(dim=3)  # the same draws below
     torch.testing.assert_close(levels[0, :, 2:] - levels[1, :, 2:], torch.zeros(2, 2))
