@@ -23,7 +23,6 @@ from torch.nn import functional
 
 from bench.clustering_figures import Layout, Subject, draw_figures
 from bench.data.base import Dataset, Split
-from bench.data.image_folder import ImageFolder
 from bench.data.subset import Subset
 from bench.embeddings import Encoder, kept_embeddings
 from bench.errors import BenchError, counted
@@ -121,8 +120,7 @@ def image_names(dataset: Dataset, indices: Tensor) -> list[str]:
     """What images are called in a file of labels.
 
     Args:
-        dataset: One with a method ``image_names(indices) -> list[str]`` is asked; images of a
-            folder are called by their paths in it.
+        dataset: One with a method ``image_names(indices) -> list[str]`` is asked.
         indices: int64 (N,), places in the dataset.
 
     Returns:
@@ -130,8 +128,6 @@ def image_names(dataset: Dataset, indices: Tensor) -> list[str]:
     """
     if hasattr(dataset, "image_names"):
         return list(dataset.image_names(indices))
-    if isinstance(dataset, ImageFolder):
-        return [dataset.report.pictures[index].path for index in indices.tolist()]
     return [str(index) for index in indices.tolist()]
 
 

@@ -21,6 +21,7 @@ from torch.nn import functional
 from baselines.base import Batch, Method, MethodConfig, Stage, TrainingData
 from baselines.randomness import Draws, derive_seed
 from bench.data.base import Dataset
+from bench.data.cluster_labels import missing_labels_remedy
 from bench.data.subset import Subset
 from bench.errors import BenchError
 from bench.predictors import (
@@ -99,7 +100,8 @@ def train_predictor(
     """
     names = dataset.attributes.names
     if not names:
-        raise BenchError(f"The dataset {dataset.name} has no attributes to predict; take another.")
+        remedy = missing_labels_remedy(dataset)
+        raise BenchError(f"The dataset {dataset.name} has no attributes to predict; {remedy}.")
     state = process_state(device)
     torch.manual_seed(derive_seed(seed, "weights"))
     predictor = _network(dataset, width)

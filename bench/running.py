@@ -131,9 +131,10 @@ def _prepare(spec: RunSpec, options: RunOptions, state: PartialState) -> _Prepar
         check_trackers(options.trackers)
         parts = load_parts(spec, state.device)
         track = load_track(spec.track)()
-        _check_needs(spec, track)
         track_options = track.configure(spec.preset, spec.track_options)
+        # First, since no predictor helps where there is nothing to predict.
         track.check(parts.images("test"), parts.predictor, track_options)
+        _check_needs(spec, track)
         extractor = parts.extractor(spec.extractor) if spec.extractor else None
         data = parts.training_data()
         if options.force and spec.checkpoint is None:  # stages load theirs, after the clearing
@@ -345,9 +346,10 @@ def stage_artefacts(
 def _check_needs(spec: RunSpec, track: Track) -> None:
     for part in track.needs:
         if getattr(spec, part) is None:
+            make = "make one by bench train-predictor and " if part == "predictor" else ""
             raise BenchError(
                 f"The track {spec.track} needs the {part} that {spec.dataset} does not imply; "
-                f"name one with --{part}."
+                f"{make}name one with --{part}."
             )
 
 

@@ -176,14 +176,17 @@ def _encoder(trained: Trained | None, extractor: str, device: str | None) -> Enc
 
 
 def _tell_of_limit(dataset: Dataset, limit: int) -> None:
+    from bench.data.cluster_labels import reads_clusters
+
     parts: tuple[Split, ...] = ("train", "test")
     counts = {part: len(dataset.split(part)) for part in parts}
     if max(counts.values()) > limit:
         kept = {part: min(count, limit) for part, count in counts.items()}
+        needed = f"; labels to train with need --limit {max(counts.values())}"
         click.echo(
             f"{kept['train']:,} of {counts['train']:,} training images and {kept['test']:,} of "
-            f"{counts['test']:,} test images, evenly spread, get a cluster; labels to train with "
-            f"need --limit {max(counts.values())}.",
+            f"{counts['test']:,} test images, evenly spread, get a cluster"
+            f"{needed if reads_clusters(type(dataset)) else ''}.",
             err=True,
         )
 

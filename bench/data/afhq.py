@@ -21,7 +21,7 @@ from baselines.base import Attributes
 from bench.data.annotated import OnBadImage, Rows, SquareImages
 from bench.data.check import IMAGE_SUFFIXES
 from bench.data.classes import require_every_class
-from bench.data.cluster_labels import cluster_names, read_clusters
+from bench.data.cluster_labels import read_clusters
 from bench.errors import BenchError, MissingFile
 
 DOMAINS = ("cat", "dog", "wild")
@@ -64,17 +64,12 @@ class AFHQ(SquareImages):
         clusters: int | None = None,
         on_bad_image: OnBadImage = "fail",
     ) -> None:
-        if clusters is not None and not labels:
-            raise ValueError("clusters chooses among the files of a folder: give it as labels too.")
         test_name = _TEST_NAMES[self.version - 1]
         folder = _find(path, self.name, test_name)
         train, test = (_images(folder / part) for part in ("train", test_name))
-        names: tuple[str, ...] = DOMAINS
-        classes = np.array([_domain(image) for image in (*train, *test)])
-        if labels:
-            parts = {("train",): train, _TEST_NAMES: test}
-            classes = read_clusters(Path(labels).expanduser(), parts, clusters)
-            names = cluster_names(int(classes.max()) + 1)
+        names, classes = read_clusters(
+            labels, {("train",): train, _TEST_NAMES: test}, clusters
+        ) or (DOMAINS, np.array([_domain(image) for image in (*train, *test)]))
         trained = np.arange(len(classes)) < len(train)
         files = [f"train/{image}" for image in train] + [f"{test_name}/{image}" for image in test]
         one_hot = np.eye(len(names), dtype=np.int8)[classes]

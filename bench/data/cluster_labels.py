@@ -9,12 +9,14 @@ path in the folder of its part (``cat/flickr_cat_000002.jpg``) and clusters are 
 from __future__ import annotations
 
 import csv
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.base import Dataset
 from bench.data.celeba_annotations import read_lines
 from bench.data.classes import require_every_class
 from bench.errors import BenchError, MissingFile, listed
@@ -22,29 +24,46 @@ from bench.errors import BenchError, MissingFile, listed
 _COLUMNS = ("img", "cluster")
 
 
-def cluster_names(count: int) -> tuple[str, ...]:
-    """``cluster_0``, ``cluster_1``, ..."""
-    return tuple(f"cluster_{number}" for number in range(count))
+def reads_clusters(dataset: type[Dataset]) -> bool:
+    """Whether a dataset takes clusters as classes, by its options ``labels`` and ``clusters``."""
+    return {"labels", "clusters"} <= inspect.signature(dataset).parameters.keys()
+
+
+def missing_labels_remedy(dataset: Dataset) -> str:
+    """What to do where a dataset without labels is of no use, the end of a sentence."""
+    if not reads_clusters(type(dataset)):
+        return "take another --dataset"
+    return (
+        "give it some by --set dataset.labels=PATH, such as the clusters that bench cluster makes, "
+        "or take another --dataset"
+    )
 
 
 def read_clusters(
-    place: Path, parts: Mapping[tuple[str, ...], Sequence[str]], count: int | None = None
-) -> NDArray[np.int64]:
-    """The clusters of a dataset's images.
+    labels: str, parts: Mapping[tuple[str, ...], Sequence[str]], count: int | None = None
+) -> tuple[tuple[str, ...], NDArray[np.int64]] | None:
+    """The clusters of a dataset's images, which are to be its classes.
 
     Args:
-        place: A CSV file of all images, or a folder with one for each part of the dataset,
-            ``PART.csv`` or ``PART_K.csv`` for K clusters.
+        labels: A CSV file of all images, or a folder with one for each part of the dataset,
+            ``PART.csv`` or ``PART_K.csv`` for K clusters; empty for none.
         parts: The images of each part, by the names that the part may have.
         count: The K of a folder's files; None where it holds one file for each part.
 
     Returns:
-        int64 (N,), the cluster of each image, part after part.
+        The classes ``cluster_0``, ``cluster_1``, ..., and that of each image, int64 (N,), part
+        after part; or None where no labels are given.
 
     Raises:
         MissingFile: A file is not there.
         BenchError: A file is malformed, misses images, names others, or leaves a cluster empty.
+        ValueError: ``count`` is given without labels.
     """
+    if not labels:
+        if count is not None:
+            raise ValueError("clusters chooses among the files of a folder: give it as labels too.")
+        return None
+    place = Path(labels).expanduser()
     if place.is_dir():
         read = [(_file(place, names, count), images) for names, images in parts.items()]
     elif place.is_file():
@@ -56,13 +75,9 @@ def read_clusters(
         )
     total = sum(map(len, parts.values()))
     clusters = np.concatenate([_clusters(file, images, total) for file, images in read])
-    require_every_class(
-        cluster_names(int(clusters.max()) + 1),
-        clusters,
-        f"{place} has",
-        "number the clusters from 0 without a gap",
-    )
-    return clusters
+    names = tuple(f"cluster_{number}" for number in range(int(clusters.max()) + 1))
+    require_every_class(names, clusters, f"{place} has", "number the clusters from 0 without a gap")
+    return names, clusters
 
 
 def _file(folder: Path, names: Sequence[str], count: int | None) -> Path:

@@ -1,4 +1,4 @@
-"""Any folder of images as a dataset: subfolders included, no attributes."""
+"""Any folder of images as a dataset: subfolders included; clusters may be its classes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from torch import Tensor
 from baselines.base import Attributes
 from bench.data.base import Dataset
 from bench.data.check import DECODING_ERRORS, FolderReport, check_folder, explain
+from bench.data.classes import require_every_class
+from bench.data.cluster_labels import read_clusters
 from bench.errors import BenchError, listed
 
 _NAMED = 5  # so many bad files are named in a message
@@ -41,20 +43,33 @@ class ImageFolder(Dataset):
             as far as headers and ends of files show them, and names them; damage in the middle of
             a file is found and named when the image is read. ``"skip"`` decodes every image first
             and leaves the bad ones out with a warning that names them.
+        labels: Clusters to take as classes (``cluster_0``, ...): a CSV file of all images, by their
+            paths in the folder, or a folder with one for each part
+            (``bench.data.cluster_labels``); empty for none, and no attributes.
+        clusters: Which of a folder's clusterings, by its number of clusters; None if it has one.
 
     Attributes:
         report: What was found in the folder.
 
     Raises:
-        BenchError: The folder is not there or holds no usable image, or holds a bad one.
+        MissingFile: A file of labels is not there.
+        BenchError: The folder is not there or holds no usable image, or holds a bad one; or the
+            labels do not go together with the images.
+        ValueError: An option is out of its range.
     """
 
     needs_path: ClassVar[bool] = True
+    paths: ClassVar[tuple[str, ...]] = ("labels",)
     name = "image-folder"
     attributes = Attributes(())
 
     def __init__(
-        self, path: Path, size: int | None = None, on_bad_image: Literal["skip", "fail"] = "fail"
+        self,
+        path: Path,
+        size: int | None = None,
+        on_bad_image: Literal["skip", "fail"] = "fail",
+        labels: str = "",
+        clusters: int | None = None,
     ) -> None:
         if on_bad_image not in ("skip", "fail"):
             raise ValueError(f"on_bad_image is 'skip' or 'fail', not {on_bad_image!r}.")
@@ -64,6 +79,7 @@ class ImageFolder(Dataset):
         self._refuse_or_warn(on_bad_image)
         self.size = size or self._own_size()
         self.resizing = None if size is None else "square in the middle, Lanczos filter"
+        self._labels = self._read_labels(labels, clusters)
 
     def __len__(self) -> int:
         return len(self.report.pictures)
@@ -71,10 +87,17 @@ class ImageFolder(Dataset):
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         images = [self._read(index) for index in self._checked(indices).tolist()]
         pixels = np.stack(images) if images else np.empty((0, self.size, self.size, 3), np.uint8)
-        return scaled(pixels), torch.empty(len(images), 0)
+        return scaled(pixels), self.labels(indices)
+
+    def labels(self, indices: Tensor) -> Tensor:
+        return self._labels[self._checked(indices)]
+
+    def image_names(self, indices: Tensor) -> list[str]:
+        """The paths of images in the folder."""
+        return [str(self.report.pictures[index].path) for index in self._checked(indices).tolist()]
 
     def fingerprint(self) -> str:
-        """SHA-256 of the size asked for and of every file's path, length, beginning and end."""
+        """SHA-256 of size, every file's path, length, beginning and end, and labels if any."""
         digest = hashlib.sha256(f"{self.name} {self.size}".encode())
         for picture in self.report.pictures:
             digest.update(f"\n{picture.path} {picture.bytes}\n".encode())
@@ -82,7 +105,25 @@ class ImageFolder(Dataset):
                 digest.update(stream.read(_SAMPLE))
                 stream.seek(-min(_SAMPLE, picture.bytes), io.SEEK_END)
                 digest.update(stream.read())
+        if self.attributes.names:
+            digest.update(f"\n{self.attributes.names}\n".encode())
+            digest.update(self._labels.argmax(dim=1).numpy().tobytes())
         return digest.hexdigest()
+
+    def _read_labels(self, labels: str, clusters: int | None) -> Tensor:
+        """One-hot clusters (N, K), of which the attributes are made; (N, 0) for none."""
+        train, test = self.split("train"), self.split("test")
+        parts = {("train",): self.image_names(train), ("test", "val"): self.image_names(test)}
+        found = read_clusters(labels, parts, clusters)
+        if found is None:
+            return torch.empty(len(self), 0)
+        names, classes = found
+        where = f"The training part of {self.report.folder} has"
+        require_every_class(names, classes[: len(train)], where, "give another clustering")
+        self.attributes = Attributes(names, (names,), classes=True)
+        one_hot = torch.zeros(len(self), len(names))
+        one_hot[torch.cat([train, test]), torch.from_numpy(classes)] = 1
+        return one_hot
 
     def _read(self, index: int) -> np.ndarray:
         path = self.report.folder / self.report.pictures[index].path

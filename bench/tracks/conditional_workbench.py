@@ -13,6 +13,7 @@ from torch import Tensor
 from baselines.base import ConditionalGenerator, Method
 from baselines.randomness import derive_seed
 from bench.data.classes import require_every_class
+from bench.data.cluster_labels import missing_labels_remedy
 from bench.data.subset import Subset, evenly_spread
 from bench.errors import BenchError, counted
 from bench.extractors.base import Extractor
@@ -246,14 +247,15 @@ def _require_labels(images: Subset, predictor: AttributePredictor | None) -> Non
     if not attributes.names or max(dataset.factor_sizes or (2,)) > 2:
         raise BenchError(
             f"The track conditional needs classes or binary attributes, and {dataset.name} has "
-            "none; take another --dataset."
+            f"none; {missing_labels_remedy(dataset)}."
         )
     if predictor is None:
         raise BenchError(
-            "The track conditional needs an attribute predictor of the dataset; make one with "
-            "bench train-predictor."
+            "The track conditional needs an attribute predictor of the dataset, and "
+            f"{dataset.name} implies none: make one by bench train-predictor and name it with "
+            "--predictor."
         )
-    Judge(predictor, attributes)
+    Judge(predictor, attributes, selectable="attributes" in dataset.everything)
     if attributes.classes:
         classes = images.labels(torch.arange(len(images))).argmax(dim=1).cpu().numpy()
         require_every_class(

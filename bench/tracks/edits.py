@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from baselines.base import Attributes, Editor
+from bench.data.cluster_labels import missing_labels_remedy
 from bench.data.subset import Subset
 from bench.errors import BenchError, Diverged, counted
 from bench.tracks import AttributePredictor
@@ -87,7 +88,8 @@ def require_editable(
     dataset = images.dataset
     if not dataset.attributes.names:
         raise BenchError(
-            "The track editing needs attributes, and the dataset has none; take another --dataset."
+            "The track editing needs attributes, and the dataset has none; "
+            f"{missing_labels_remedy(dataset)}."
         )
     if max(dataset.factor_sizes or (2,)) > 2:
         raise BenchError(
@@ -96,10 +98,10 @@ def require_editable(
         )
     if predictor is None:
         raise BenchError(
-            "The track editing needs an attribute predictor of the dataset; make one with "
-            "bench train-predictor."
+            f"The track editing needs an attribute predictor of the dataset, and {dataset.name} "
+            "implies none: make one by bench train-predictor and name it with --predictor."
         )
-    Judge(predictor, dataset.attributes)
+    Judge(predictor, dataset.attributes, selectable="attributes" in dataset.everything)
     count = min(samples or len(images), len(images))
     if count < max(2, splits):
         raise BenchError(

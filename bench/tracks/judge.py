@@ -16,18 +16,24 @@ class Judge:
     Args:
         predictor: Scores of attributes in [0, 1].
         attributes: Those of the dataset; the predictor has to know all of them.
+        selectable: Whether the dataset has an option ``attributes`` that selects them.
 
     Raises:
         BenchError: It does not.
     """
 
-    def __init__(self, predictor: AttributePredictor, attributes: Attributes) -> None:
+    def __init__(
+        self, predictor: AttributePredictor, attributes: Attributes, *, selectable: bool = False
+    ) -> None:
         unknown = [name for name in attributes.names if name not in predictor.names]
         if unknown:
+            select = (
+                "select attributes by --set dataset.attributes=[...], or " if selectable else ""
+            )
             raise BenchError(
-                f"The predictor knows {', '.join(predictor.names)}, but not "
-                f"{', '.join(unknown)}: select attributes by --set dataset.attributes=[...], or "
-                "make a predictor by bench train-predictor and name it with --predictor."
+                f"The predictor knows {', '.join(predictor.names)}, but not {', '.join(unknown)}: "
+                f"{select}make a predictor of the dataset, with the same --set dataset.KEY=VALUE, "
+                "by bench train-predictor and name it with --predictor."
             )
         self._predictor = predictor
         self._columns = [predictor.names.index(name) for name in attributes.names]

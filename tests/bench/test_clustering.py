@@ -18,6 +18,7 @@ from PIL import Image
 
 from bench.cli import main
 from bench.clustering_figures import lay_out
+from bench.errors import BenchError
 from bench.kmeans import agreement, fit, separation
 from bench.parts import open_dataset
 
@@ -129,12 +130,37 @@ def test_the_clusters_of_afhq_become_its_labels(afhq: Path, tmp_path: Path) -> N
     assert sorted(table.flatten().tolist()) == [0] * 6 + [8] * 3  # a cluster for each domain
 
 
-def test_images_of_a_folder_are_called_by_their_paths(afhq: Path, tmp_path: Path) -> None:
-    asked = ("--dataset", "image-folder", "--data", str(afhq), *PIXELS, "--clusters", "2")
-    report = report_of(cluster(tmp_path / "out", *asked, "--json"))
+def test_the_clusters_of_a_folder_become_its_labels(afhq: Path, tmp_path: Path) -> None:
+    out, folder = tmp_path / "out", ("--dataset", "image-folder", "--data", str(afhq))
+    asked = (*folder, *PIXELS, "--clusters", "2")
+    few = cluster(tmp_path / "few", *asked, "--limit", "9")
+    assert "9 of 22 training images" in few.stderr
+    assert "labels to train with need --limit 22." in few.stderr
+    report = report_of(cluster(out, *asked, "--json"))
     assert "classes" not in report["clusterings"][0]
-    names = {row[0] for row in rows_of(tmp_path / "out" / "train_2.csv")[1:]}
-    assert names < {str(path.relative_to(afhq)) for path in afhq.rglob("*.png")}
+    rows = [row for part in ("train", "test") for row in rows_of(out / f"{part}_2.csv")[1:]]
+    plain = open_dataset("image-folder", afhq, {})
+    labelled = open_dataset("image-folder", afhq, {"labels": str(out)})
+    assert labelled.attributes.names == ("cluster_0", "cluster_1")
+    assert labelled.attributes.classes
+    places = torch.arange(len(labelled))
+    found = labelled.batch(places)[1].argmax(dim=1).tolist()
+    paths = sorted(path.relative_to(afhq).as_posix() for path in afhq.rglob("*.png"))
+    assert dict(zip(paths, found, strict=True)) == {path: int(one) for path, one in rows}
+    assert labelled.fingerprint() != plain.fingerprint()
+    with pytest.raises(BenchError, match="has no cluster for 13 of 22 images"):
+        open_dataset("image-folder", afhq, {"labels": str(tmp_path / "few")})
+    alone = tmp_path / "alone.csv"
+    tested = set(labelled.image_names(labelled.split("test")))  # type: ignore[attr-defined]
+    alone.write_text("img,cluster\n" + "".join(f"{path},{int(path in tested)}\n" for path in paths))
+    with pytest.raises(BenchError, match=r"training part of .* no image of cluster_1"):
+        open_dataset("image-folder", afhq, {"labels": str(alone)})
+    run = ["run", "--method", "infoscc", *folder]
+    unlabelled = CliRunner().invoke(main, run)
+    assert "image-folder has none; give it some by --set dataset.labels=PATH" in unlabelled.stderr
+    run += ["--set", f"dataset.labels={out}", "--predictor", "fashion-mnist"]
+    misjudged = CliRunner().invoke(main, run)
+    assert "but not cluster_0, cluster_1: make a predictor of the dataset" in misjudged.stderr
 
 
 def test_a_run_lends_its_encoder_and_dataset(run: Path, tmp_path: Path) -> None:
@@ -143,7 +169,7 @@ def test_a_run_lends_its_encoder_and_dataset(run: Path, tmp_path: Path) -> None:
     done = cluster(out, *asked)
     assert done.exit_code == 0, done.output
     assert "300 of 1,617 training images" in done.stderr
-    assert "--limit 1617" in done.stderr
+    assert "labels to train with" not in done.stderr  # digits have labels of their own
     assert re.search(r"clusters +silhouette +Davies-Bouldin +stability +purity", done.stdout)
     report = json.loads((out / "report.json").read_text())
     assert report["encoder"]["name"].startswith("toy_encoders:PixelEncoder-")

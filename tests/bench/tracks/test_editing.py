@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -27,6 +28,7 @@ class Stripes(Dataset):
 
     name = "stripes"
     size = SIZE
+    everything: ClassVar = {"attributes": "all"}  # it can select them, then
 
     def __init__(self, attributes: Attributes = WITH_A_GROUP) -> None:
         self.attributes = attributes
