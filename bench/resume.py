@@ -8,7 +8,8 @@ its place and renamed, and the checkpoint before it is removed only then.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,14 +81,10 @@ def load(folder: Path, method: nn.Module) -> tuple[Position, dict[str, Any]] | N
     found = _complete(folder)
     if not found:
         return None
-    try:
+    with _damage_explained(found[-1] / _MODEL):
         method.load_state_dict(load_file(found[-1] / _MODEL))
+    with _damage_explained(found[-1] / _STATE):
         state = torch.load(found[-1] / _STATE, map_location="cpu", weights_only=True)
-    except Exception as error:  # safetensors, pickle and torch each raise their own kinds
-        raise BenchError(
-            f"The checkpoint {found[-1]} cannot be read ({type(error).__name__}: "
-            f"{str(error).splitlines()[0]}); remove that folder, or start again with --force."
-        ) from error
     return Position(**state["position"]), state["optimizers"]
 
 
@@ -107,6 +104,18 @@ def tensors_of(module: nn.Module) -> dict[str, torch.Tensor]:
         name: value.detach().to("cpu", copy=True).contiguous()
         for name, value in module.state_dict().items()
     }
+
+
+@contextmanager
+def _damage_explained(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # safetensors, pickle and torch each raise their own kinds
+        raise BenchError(
+            f"The checkpoint's file {file} cannot be read ({type(error).__name__}: "
+            f"{str(error).splitlines()[0]}): remove the folder {file.parent} and train again, a "
+            "run by `bench run --force`."
+        ) from error
 
 
 def _complete(folder: Path) -> list[Path]:

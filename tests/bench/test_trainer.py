@@ -170,5 +170,6 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     run(tmp_path)
     (checkpoint,) = (tmp_path / "checkpoint").iterdir()
     (checkpoint / "state.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(BenchError, match=f"{checkpoint.name} cannot be read"):
+    named = f"{checkpoint.name}/state.pt cannot be read .*: remove the folder {checkpoint} and"
+    with pytest.raises(BenchError, match=named):
         run(tmp_path)
