@@ -26,7 +26,7 @@ from bench.directions.runs import DirectionOptions
 from bench.errors import BenchError, UnknownName
 from bench.files import sha256_of
 from bench.parts import open_dataset
-from bench.spec import Precision, RunSpec
+from bench.spec import Precision, RunSpec, check_keys
 from bench.tracks import Track
 from leaderboard.vocabulary import ASKED, PRESETS
 
@@ -138,7 +138,9 @@ def resolve(request: RunRequest, seed: int, *, allow_absent: bool = False) -> Ru
         "predictor", request.predictor or _predictor_of(dataset_entry, method.track)
     )
     extractor = request.extractor or getattr(track, "extractor", None)
-    config = configured(method, request.preset, settings, f"setting of {method_entry.name}")
+    setting = f"setting of {method_entry.name}"
+    check_keys(settings, [*method.Config.model_fields, "track", "dataset"], setting)
+    config = configured(method, request.preset, settings, setting)
     ignored = method.ignores_generator(method.Config.model_validate(config))
     if request.generator and ignored:
         raise BenchError(

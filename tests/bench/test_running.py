@@ -171,6 +171,7 @@ def test_a_limit_bounds_images_and_samples(tmp_path: Path) -> None:
     ("request_", "message"),
     [
         (replace(TOY, settings={"stesp": 3}), "did you mean steps"),
+        (replace(TOY, settings={"tarck": {"samples": 3}}), r"did you mean track\?$"),
         (replace(TOY, settings={"steps": 0}), "steps is a whole number of at least 1, not 0;"),
         (replace(TOY, settings={"track": {"sample": 3}}), "did you mean samples"),
         (replace(TOY, settings={"track": 3}), "needs a key"),
@@ -197,7 +198,10 @@ def test_wrong_input_is_one_sentence(request_: RunRequest, message: str) -> None
         (replace(TOY, settings={"dataset": {"count": 1}}), "Toys come in pairs"),
         (replace(TOY, settings={"dataset": {"count": "x"}}), 'is a whole number, not "x"; change'),
         (replace(TOY, method="toy_parts:NoRepresenter"), "has to be a Representer"),
-        (replace(TOY, method="toy_parts:DemandingMethod"), "needs the predictor.*--predictor"),
+        (
+            replace(TOY, method="toy_parts:DemandingMethod"),
+            "the predictor.*train-predictor.*--predictor",
+        ),
     ],
 )
 def test_wrong_parts_end_a_run_before_it_starts(
