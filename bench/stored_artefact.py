@@ -14,12 +14,15 @@ from safetensors import SafetensorError
 from torch import nn
 
 from baselines.base import TrainingData
-from bench.errors import BenchError, MissingFile
+from bench.catalog import lookup
+from bench.errors import BenchError, MissingFile, listed
 from bench.files import sha256_of, whole_folder, write_bytes, write_json
 from bench.spec import Precision, RunSpec, file_name
+from leaderboard.vocabulary import PRESETS
 
 _RECORD, _WEIGHTS = "artefact.json", "weights.safetensors"
 _HASH_DIGITS = 10
+_SHOWN_DIGITS = 12  # of a fingerprint, in messages
 
 
 class RunOrigin(BaseModel):
@@ -200,14 +203,24 @@ class StoredArtefact:
             BenchError: The dataset, its attributes, the images, the pretrained networks or the
                 settings differ.
         """
-        differences = list(self._differences(run, settings))
-        if differences:
-            raise BenchError(
-                f"The artefact {self.folder} does not fit the stage {self.record.origin.stage} of "
-                f"this run ({'; '.join(differences)}): choose the same by --dataset, --data, "
-                "--generator, --checkpoint and --set, or leave --artefact out and the stage is "
-                "trained."
-            )
+        others, its = list(self._other_origin(run)), self.record.origin.settings
+        changed = sorted(name for name in {*its, *settings} if its.get(name) != settings.get(name))
+        if not others and not changed:
+            return
+        remedy = "the same by --dataset, --data, --generator, --checkpoint and --set"
+        differences = [
+            _both(name, json.dumps(its.get(name)), json.dumps(settings.get(name)))
+            for name in changed
+        ]
+        if others:  # the first thing to mend, whatever the settings are
+            differences = [*others, *([f"settings: {listed(changed)}"] if changed else [])]
+        elif (preset := _preset(run.method, its)) and _preset(run.method, settings):
+            remedy = f"--preset {preset}"
+        raise BenchError(
+            f"The artefact {self.folder} does not fit the stage {self.record.origin.stage} of this "
+            f"run ({'; '.join(differences)}): choose {remedy}, or leave --artefact out and the "
+            "stage is trained."
+        )
 
     def require_origins(self, given: Mapping[str, StoredArtefact]) -> None:
         """Refuse an artefact that was trained on weights which the run would not have.
@@ -229,8 +242,11 @@ class StoredArtefact:
                     f"--artefact too, or leave {self.folder} out and the stage is trained."
                 )
 
-    def _differences(self, run: RunOrigin, settings: Mapping[str, JsonValue]) -> Iterator[str]:
+    def _other_origin(self, run: RunOrigin) -> Iterator[str]:
+        """What differs but for the settings, the dataset first."""
         mine, its = run, self.record.origin.run
+        if its.fingerprint != mine.fingerprint:
+            yield _both("dataset", _dataset(its), _dataset(mine))
         if (its.size, its.channels) != (mine.size, mine.channels):
             yield _both(
                 "images",
@@ -238,20 +254,13 @@ class StoredArtefact:
                 f"{mine.size} x {mine.size} x {mine.channels}",
             )
         if its.attributes != mine.attributes:
-            yield _both("attributes", ", ".join(its.attributes), ", ".join(mine.attributes))
-        if its.fingerprint != mine.fingerprint:
-            yield _both(
-                "dataset",
-                f"{its.dataset} of fingerprint {its.fingerprint}",
-                f"{mine.dataset} of fingerprint {mine.fingerprint}",
-            )
+            there = [name for name in its.attributes if name not in mine.attributes]
+            here = [name for name in mine.attributes if name not in its.attributes]
+            others = _both("other attributes", listed(there) or "none", listed(here) or "none")
+            yield others if there or here else "attributes: in another order"
         for name in sorted({*its.networks, *mine.networks}):
             if its.networks.get(name) != mine.networks.get(name):
                 yield _both(name, its.networks.get(name, "none"), mine.networks.get(name, "none"))
-        theirs = self.record.origin.settings
-        for name in sorted({*theirs, *settings}):
-            if theirs.get(name) != settings.get(name):
-                yield _both(name, json.dumps(theirs.get(name)), json.dumps(settings.get(name)))
 
     def _verify(self, sha256: str) -> None:
         if sha256 != self.record.sha256:
@@ -277,6 +286,19 @@ def write_artefact(folder: Path, record: Record, weights: bytes) -> None:
         with whole_folder(folder) as partial:
             write_bytes(partial / _WEIGHTS, weights)
             write_json(partial / _RECORD, record.model_dump(mode="json"))
+
+
+def _preset(method: str, settings: Mapping[str, JsonValue]) -> str | None:
+    """The preset of a method that has these settings, the first of several; or None."""
+    kind = lookup("methods", method).load()
+    for preset in PRESETS:
+        if settings.items() <= kind.configure(preset).model_dump(mode="json").items():
+            return preset
+    return None
+
+
+def _dataset(run: RunOrigin) -> str:
+    return f"{run.dataset} of fingerprint {run.fingerprint[:_SHOWN_DIGITS]}"
 
 
 def _both(what: str, there: str, here: str) -> str:

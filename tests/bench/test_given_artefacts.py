@@ -14,12 +14,14 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file, save
 
+from baselines.infoscc import InfoSCCGAN
 from bench.cli.plan import command
 from bench.contents import ABSENT
 from bench.errors import BenchError, MissingFile
 from bench.plan import plan
 from bench.resolve import resolve
 from bench.spec import RunSpec
+from bench.stored_artefact import StoredArtefact
 from tests.bench.artefact_runs import TOY, assert_same, how, kept, run, spec, weights
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -47,9 +49,9 @@ def test_a_given_artefact_is_taken_and_counts_in_the_hash(tmp_path: Path, folder
         (
             "fingerprint",
             "feed",
-            r"toy_parts:ToyDataset of fingerprint feed there, .* of finger.*28 h",
+            r"run \(dataset: toy_parts:ToyDataset of fingerprint feed there, .* 0{12} here\)",
         ),
-        ("attributes", ["hue", "age"], "attributes: hue, age there, brightness here"),
+        ("attributes", list("abcdefg"), "attributes: a, b, c, d, e and 2 more there, brightness h"),
         ("size", 64, "images: 64 x 64 x 1 there, 2 x 2 x 1 here"),
         ("channels", 3, "images: 2 x 2 x 3 there, 2 x 2 x 1 here"),
         (
@@ -82,6 +84,29 @@ def test_a_given_artefact_that_does_not_fit_is_refused_before_anything_is_traine
     assert not list((tmp_path / "runs").rglob("checkpoint"))
     (obstacle,) = plan(asked, tmp_path / "runs").obstacles
     assert obstacle == str(error.value)
+
+
+def test_where_the_preset_alone_differs_it_is_the_remedy(folder: Path) -> None:
+    path = folder / "artefact.json"
+    record = json.loads(path.read_text())
+    record["origin"]["run"]["method"] = "infoscc"
+    names = "encoder_batch_size", "encoder_width"
+    configs = {name: InfoSCCGAN.configure(name).model_dump() for name in ("smoke", "small")}
+    smoke, small = ({name: config[name] for name in names} for config in configs.values())
+    record["origin"]["settings"] = small
+    path.write_text(json.dumps(record))
+    stored = StoredArtefact(folder)
+    run = stored.record.origin.run
+    with pytest.raises(
+        BenchError, match=r"8 here; encoder_width.* here\): choose --preset small, or"
+    ):
+        stored.require_fit(run, smoke)
+    with pytest.raises(BenchError, match=r"here\): choose the same by .* and --set, or"):
+        stored.require_fit(run, {**smoke, "encoder_width": 5})
+    with pytest.raises(
+        BenchError, match=r"28 here; settings: encoder_b.*, encoder_width\): choose th"
+    ):
+        stored.require_fit(run.model_copy(update={"fingerprint": "28"}), smoke)
 
 
 def test_a_given_artefact_needs_those_that_it_was_trained_after(
